@@ -1,0 +1,158 @@
+"""fairwatch.yaml as typed settings: organisation, sources, storing, retention, mail, timetable."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+CEILING_DAYS = 366
+FLOOR_DAYS = 28
+"""A retention shorter than four weeks is taken for a typo: no weekly report could be made."""
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError("expected a zone of the IANA database such as Europe/London") from None
+    return name
+
+
+def _keep(value: Any) -> int | None:
+    """Days, or None for one calendar year."""
+    if value is None or value == "1 year":
+        return None
+    days = re.fullmatch(r"(\d+) days?", str(value))
+    if not days or not FLOOR_DAYS <= int(days[1]) < CEILING_DAYS:
+        raise ValueError(
+            f"expected `1 year` (the ceiling) or a number of days such as `90 days`, "
+            f"at least {FLOOR_DAYS}"
+        )
+    return int(days[1])
+
+
+Zone = Annotated[str, AfterValidator(_zone)]
+Keep = Annotated[int | None, BeforeValidator(_keep)]
+Clock = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+Weekday = Annotated[str, Field(pattern=r"^(mon|tue|wed|thu|fri|sat|sun) ([01]\d|2[0-3]):[0-5]\d$")]
+
+
+class Model(BaseModel):
+    """Every part of the settings refuses keys it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Organisation(Model):
+    """Whose logs these are, and the zone its days and hours are counted in."""
+
+    name: str = Field(min_length=1)
+    timezone: Zone
+
+
+class Source(Model):
+    """One feed of logs: what writes it, how, and where it lies."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    format: str = "auto"
+    logformat: str | None = None
+    paths: list[str] = Field(min_length=1)
+    timezone: Zone | None = None
+
+
+class Store(Model):
+    """What is kept of a line; the defaults keep least."""
+
+    other_hosts: bool = False
+    paths: bool = False
+
+
+class Retention(Model):
+    """How long each dataset is kept; one calendar year is the ceiling and the default."""
+
+    events: Keep = None
+    rejects: Keep = None
+    activity: Keep = None
+    usage: Keep = None
+    findings: Keep = None
+    reports: Keep = None
+    evidence: Keep = None
+    cases: Keep = None
+    logs: Keep = None
+    ledger: Keep = None
+    largest_share: float = Field(0.5, gt=0, le=1)
+
+
+class Mail(Model):
+    """The SMTP server reports and alarms are sent through."""
+
+    host: str
+    port: int = Field(587, ge=1, le=65535)
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    user: str | None = None
+    password_file: Path | None = None
+    ca_file: Path | None = None
+    sender: str
+    it: str
+
+    @model_validator(mode="after")
+    def _no_password_in_the_clear(self) -> "Mail":
+        if self.user and self.security == "none":
+            raise ValueError("expected security `starttls` or `tls` where a login is used")
+        if self.user and not self.password_file:
+            raise ValueError("expected `password_file` beside `user`")
+        return self
+
+
+class Timetable(Model):
+    """When the jobs run, in the organisation's zone."""
+
+    nightly: Clock = "02:30"
+    weekly: Weekday = "mon 07:00"
+
+
+class Limits(Model):
+    """What one run may cost."""
+
+    threads: int = Field(2, ge=1, le=64)
+    memory_mb: int = Field(1024, ge=256)
+    line_bytes: int = Field(65536, ge=1024, le=1 << 20)
+    expansion: int = Field(400, ge=20)
+
+
+class Settings(Model):
+    """The whole of fairwatch.yaml."""
+
+    organisation: Organisation
+    sources: list[Source] = []
+    people: Path = Path("people.csv")
+    policy: list[Path] = [Path("policy.yaml")]
+    sites: list[Path] = []
+    store: Store = Store()
+    retention: Retention = Retention()
+    mail: Mail | None = None
+    schedule: Timetable = Timetable()
+    limits: Limits = Limits()
+    state: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_policy_may_stand_alone(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("policy"), str):
+            data = {**data, "policy": [data["policy"]]}
+        return data
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> "Settings":
+        names = [source.name for source in self.sources]
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise ValueError(f"expected a different name for every source; twice: {sorted(twice)}")
+        return self
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The organisation's zone."""
+        return ZoneInfo(self.organisation.timezone)

@@ -1,0 +1,89 @@
+"""Rows waiting for their partitions: bounded, sorted when written, moved into place together."""
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from ingest.events import sort_key
+from lake.catalogue import Part
+from lake.datasets import EVENTS, REJECTS
+from lake.write import PartWriter, instant
+
+GROUP_ROWS = 500_000
+"""Rows of a row group; each group is sorted by user and time."""
+
+HELD_ROWS = 1_000_000
+"""Rows held in memory over all days; the fullest day is written when there are more."""
+
+EPOCH = date(1970, 1, 1).toordinal()
+
+
+class Buffers:
+    """Open partitions of one commit."""
+
+    def __init__(self, site: Path, name: str) -> None:
+        self._site, self._name = site, name
+        self._commit = 0
+        self._held: dict[int, list[pa.Table]] = {}
+        self._rows: dict[int, int] = {}
+        self._writers: dict[int, PartWriter] = {}
+        self._rejects: dict[date, list[dict[str, Any]]] = {}
+        self._reject_writers: dict[date, PartWriter] = {}
+
+    def add(self, day: int, table: pa.Table) -> None:
+        """Hold rows of one UTC day (days since 1970)."""
+        self._held.setdefault(day, []).append(table)
+        self._rows[day] = self._rows.get(day, 0) + table.num_rows
+        if self._rows[day] >= GROUP_ROWS:
+            self._flush(day)
+        elif sum(self._rows.values()) >= HELD_ROWS:
+            self._flush(max(self._rows, key=lambda d: self._rows[d]))
+
+    def reject(self, rows: list[dict[str, Any]]) -> None:
+        """Hold rejects, a row of REJECTS each with its time in milliseconds."""
+        for row in rows:
+            day = instant(row["time"]).date()
+            self._rejects.setdefault(day, []).append(row)
+            if len(self._rejects[day]) >= GROUP_ROWS // 10:
+                self._flush_rejects(day)
+
+    def finish(self, made_from: str) -> list[Part]:
+        """Write what is held, bring the files to the disk and into their places."""
+        for day in sorted(self._held):
+            self._flush(day)
+        for when in sorted(self._rejects):
+            self._flush_rejects(when)
+        writers = [*self._writers.values(), *self._reject_writers.values()]
+        parts = [writer.close(made_from) for writer in writers]
+        for writer in writers:
+            writer.move()
+        self._writers, self._reject_writers = {}, {}
+        self._commit += 1
+        return parts
+
+    def abandon(self) -> None:
+        """Drop everything not committed."""
+        for writer in [*self._writers.values(), *self._reject_writers.values()]:
+            writer.abandon()
+
+    def _flush(self, day: int) -> None:
+        tables = self._held.pop(day, [])
+        self._rows.pop(day, None)
+        if not tables:
+            return
+        table = pa.concat_tables(tables).unify_dictionaries().combine_chunks()
+        if day not in self._writers:
+            self._writers[day] = self._writer(EVENTS.name, date.fromordinal(day + EPOCH))
+        self._writers[day].write(table.take(sort_key(table)))
+
+    def _flush_rejects(self, day: date) -> None:
+        rows = self._rejects.pop(day, [])
+        if day not in self._reject_writers:
+            self._reject_writers[day] = self._writer(REJECTS.name, day)
+        self._reject_writers[day].write(pa.Table.from_pylist(rows, schema=REJECTS.schema))
+
+    def _writer(self, dataset: str, day: date) -> PartWriter:
+        declared = EVENTS if dataset == EVENTS.name else REJECTS
+        return PartWriter(self._site, declared, day, f"{self._name}-{self._commit:04d}")

@@ -1,0 +1,230 @@
+"""Rows of a format into rows of the lake: host and query string go, person and class come."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ingest.classify import OTHER, Class, Classifier, path_role
+from ingest.formats.arrays import TEXT, codes_to_text, constant, encoded, text_of
+from ingest.formats.block import Parsed, Reject
+from ingest.identity import Identities
+from lake.datasets import EVENTS
+
+DAY_MS = 86_400_000
+METHODS = frozenset(
+    [
+        "GET",
+        "HEAD",
+        "POST",
+        "PUT",
+        "DELETE",
+        "CONNECT",
+        "OPTIONS",
+        "TRACE",
+        "PATCH",
+        "PROPFIND",
+        "PROPPATCH",
+        "MKCOL",
+        "COPY",
+        "MOVE",
+        "LOCK",
+        "UNLOCK",
+        "REPORT",
+        "SEARCH",
+        "PURGE",
+    ]
+)
+MEDIA_TYPE = re.compile(r"^[\w.+-]{1,60}/[\w.+-]{1,100}")
+HOST_PORT = re.compile(r"^(?:[^@]*@)?(\[[0-9a-fA-F:.%]+\]|[^:\[\]]*)(?::(\d{1,5}))?$")
+
+
+@dataclass
+class Enriched:
+    """Rows of a block by UTC day (days since 1970), and those too old or too new to be kept."""
+
+    days: dict[int, pa.Table] = field(default_factory=dict)
+    rows: int = 0
+    expired: int = 0
+    newest: int = 0
+    rejects: list[Reject] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Enricher:
+    """What stays the same for a whole run."""
+
+    identities: Identities
+    classifier: Classifier
+    oldest_day: int  # first day that may be stored (days since 1970)
+    latest_ms: int  # events after this are in the future
+    buried: frozenset[int]  # days that were purged
+    keep_paths: bool = False
+
+    def days(self, parsed: Parsed, source: str, file: int, first_line: int) -> Enriched:
+        """The rows of a block as tables of EVENTS, one a day, unsorted."""
+        rows = parsed.rows
+        result = Enriched()
+        if not rows.num_rows:
+            return result
+        time = rows["time"].to_numpy()
+        day = time // DAY_MS
+        late = time > self.latest_ms
+        if late.any():
+            numbers = rows["line"].to_numpy()[late]
+            result.rejects = [Reject(int(n), "the time lies in the future") for n in numbers]
+        columns = self._columns(rows, source, file, first_line)
+        for number in np.unique(day[~late]).tolist():
+            chosen = (day == number) & ~late
+            count = int(chosen.sum())
+            if number < self.oldest_day or number in self.buried:
+                result.expired += count
+                continue
+            table = columns if count == rows.num_rows else columns.filter(pa.array(chosen))
+            result.days[number] = self._people(table, number)
+            result.rows += count
+            result.newest = max(result.newest, int(time[chosen].max()))
+        return result
+
+    def _columns(self, rows: pa.Table, source: str, file: int, first_line: int) -> pa.Table:
+        count = rows.num_rows
+        url = encoded(rows["url"])
+        made: dict[str, Any] = {
+            "time": rows["time"].combine_chunks().cast(pa.timestamp("ms", "UTC")),
+            "duration_ms": rows["duration_ms"],
+            "user": encoded(rows["user"]),
+            "identity": constant(None, count),
+            "client": encoded(rows["client"]),
+            "method": text_of(encoded(rows["method"]), _method),
+            "status": rows["status"],
+            "verdict": encoded(rows["verdict"]),
+            **self._places(url),
+            "referrer": text_of(encoded(rows["referrer"]), self._referrer),
+            "content_type": text_of(encoded(rows["content_type"]), _media_type),
+            "bytes_down": rows["bytes_down"],
+            "bytes_up": rows["bytes_up"],
+            "source": constant(source, count),
+            "file": pa.array(np.full(count, file, np.int32)),
+            "line": pc.add(rows["line"].combine_chunks(), first_line),
+        }
+        return pa.table([made[f.name] for f in EVENTS.schema], schema=EVENTS.schema)
+
+    def _places(self, url: pa.DictionaryArray) -> dict[str, pa.Array]:
+        """host, service, role, category, path_role and path from each distinct URL."""
+        urls = url.dictionary
+        authority, path = split_urls(urls)
+        hosts = authority.dictionary_encode()
+        classes = [self.classifier.of(host_of(a)[0] or "") for a in hosts.dictionary.to_pylist()]
+        of_row = hosts.indices.take(url.indices)
+        made = {
+            name: codes_to_text(of_row, [getattr(c, name) for c in classes])
+            for name in ("host", "service", "role", "category")
+        }
+        roles, kept = self._paths(classes, hosts.indices.to_numpy(zero_copy_only=False), path)
+        made["path_role"] = codes_to_text(url.indices, roles)
+        made["path"] = (
+            codes_to_text(url.indices, kept) if self.keep_paths else constant(None, len(url))
+        )
+        return made
+
+    def _paths(
+        self, classes: list[Class], host_of_url: Any, path: pa.Array
+    ) -> tuple[list[str | None], list[str | None]]:
+        named = np.array([c.service is not None for c in classes])
+        count = len(path)
+        roles: list[str | None] = [None] * count
+        kept: list[str | None] = [None] * count
+        for index in np.flatnonzero(named[host_of_url] & pc.is_valid(path).to_numpy(False)):
+            text = re.split(r"[?#;]", path[int(index)].as_py(), maxsplit=1)[0]
+            service = self.classifier.service(classes[host_of_url[index]].service or "")
+            roles[index] = path_role(text, service)
+            kept[index] = text[:500]
+        return roles, kept
+
+    def _referrer(self, referrer: str) -> str | None:
+        match = re.match(r"^[a-zA-Z][a-zA-Z0-9+.-]*://([^/?#]*)", referrer)
+        host = host_of(match[1])[0] if match else None
+        return (self.classifier.of(host).service or OTHER) if host else None
+
+    def _people(self, table: pa.Table, day: int) -> pa.Table:
+        """Persons and grades from each distinct pair of log user and address."""
+        user, client = encoded(table["user"]), encoded(table["client"])
+        users = [*user.dictionary.to_pylist(), None]
+        clients = [*client.dictionary.to_pylist(), None]
+        pair = pc.add(
+            pc.multiply(_codes(user, len(users) - 1), len(clients)),
+            _codes(client, len(clients) - 1),
+        ).dictionary_encode()
+        answers = [
+            self.identities.of(users[p // len(clients)], clients[p % len(clients)], day)
+            for p in pair.dictionary.to_pylist()
+        ]
+        names = table.column_names
+        table = table.set_column(
+            names.index("user"), "user", codes_to_text(pair.indices, [a[0] for a in answers])
+        )
+        return table.set_column(
+            names.index("identity"),
+            "identity",
+            codes_to_text(pair.indices, [a[1] for a in answers]),
+        )
+
+
+def split_urls(urls: pa.StringArray) -> tuple[pa.Array, pa.Array]:
+    """(authority, path with its slash or null) of URLs, or of `host:port` as CONNECT has it."""
+    schemed = pc.match_substring_regex(urls, r"^[a-zA-Z][a-zA-Z0-9+.-]*://")
+    pieces = pc.list_slice(
+        pc.split_pattern(urls, "/", max_splits=3), 0, 4, return_fixed_size_list=True
+    )
+    flat = pieces.values.slice(pieces.offset * 4, len(urls) * 4)
+    at = np.arange(len(urls)) * 4
+    authority = pc.if_else(schemed, flat.take(pa.array(at + 2)), flat.take(pa.array(at)))
+    bare = (
+        pc.fill_null(
+            pc.list_element(pc.split_pattern_regex(authority, r"[?#]", max_splits=1), 0), ""
+        )
+        if (pc.any(pc.match_substring_regex(pc.fill_null(authority, ""), r"[?#]")).as_py())
+        else pc.fill_null(authority, "")
+    )
+    rest = pc.binary_join_element_wise("/", pc.fill_null(flat.take(pa.array(at + 3)), ""), "")
+    return bare, pc.if_else(schemed, rest, pa.scalar(None, pa.string()))
+
+
+def host_of(authority: str) -> tuple[str | None, int | None]:
+    """(lower-case host, port) of an authority; no host where it has none."""
+    match = HOST_PORT.match(authority)
+    if not match or not match[1]:
+        return None, None
+    host = match[1].strip("[]").rstrip(".").lower()
+    return host or None, int(match[2]) if match[2] else None
+
+
+def _codes(column: pa.DictionaryArray, nothing: int) -> pa.Array:
+    return pc.fill_null(column.indices, nothing).cast(pa.int64())
+
+
+def _method(method: str) -> str:
+    return method if method in METHODS else "OTHER"
+
+
+def _media_type(text: str) -> str | None:
+    match = MEDIA_TYPE.match(text)
+    return match[0].lower() if match else None
+
+
+def sort_key(table: pa.Table) -> pa.Array:
+    """Row order by user, then time, then line: what a partition's row groups are sorted by."""
+    user = encoded(table["user"])
+    names = user.dictionary.to_pylist()
+    rank = np.empty(len(names) + 1, np.int64)
+    rank[np.argsort(np.array(names, dtype=object))] = np.arange(len(names))
+    rank[len(names)] = len(names)
+    codes = rank[_codes(user, len(names)).to_numpy()]
+    time = table["time"].cast(pa.int64()).to_numpy()
+    return pa.array(np.argsort((codes << 42) + (time - time.min()), kind="stable"))
+
+
+__all__ = ["TEXT", "Enriched", "Enricher", "host_of", "sort_key", "split_urls"]

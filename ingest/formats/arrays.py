@@ -1,0 +1,65 @@
+"""Work per distinct value instead of per row, through Arrow's dictionaries."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+TEXT = pa.dictionary(pa.int32(), pa.string())
+
+
+def encoded(column: pa.ChunkedArray | pa.Array) -> pa.DictionaryArray:
+    """One dictionary array, whatever the column came as."""
+    if isinstance(column, pa.ChunkedArray):
+        column = column.unify_dictionaries().combine_chunks() if column.num_chunks else column
+        if isinstance(column, pa.ChunkedArray):
+            column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], TEXT)
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    return column
+
+
+def text_of(column: pa.DictionaryArray, make: Callable[[str], str | None]) -> pa.DictionaryArray:
+    """A text made from each distinct text; None makes the row null."""
+    return codes_to_text(column.indices, [make(v) for v in column.dictionary.to_pylist()])
+
+
+def codes_to_text(indices: pa.Array, values: Sequence[str | None]) -> pa.DictionaryArray:
+    """Rows by index into `values`, whose repeats are folded so that the dictionary is a set."""
+    folded = pa.array(values, pa.string()).dictionary_encode()
+    return pa.DictionaryArray.from_arrays(
+        folded.indices.take(indices).cast(pa.int32()), folded.dictionary
+    )
+
+
+def values_of(
+    column: pa.DictionaryArray, make: Callable[[str], Any], kind: pa.DataType
+) -> pa.Array:
+    """A value made from each distinct text."""
+    made = pa.array([make(v) for v in column.dictionary.to_pylist()], kind)
+    return made.take(column.indices)
+
+
+def absent(column: pa.DictionaryArray, *words: str) -> pa.DictionaryArray:
+    """The same column with the log's words for nothing turned into null."""
+    nothing = {"", "-", *words}
+    values = column.dictionary.to_pylist()
+    if nothing.isdisjoint(values):
+        return column
+    return codes_to_text(column.indices, [None if v in nothing else v for v in values])
+
+
+def constant(value: str | None, rows: int) -> pa.DictionaryArray:
+    """The same text in every row."""
+    if value is None:
+        return pa.nulls(rows, TEXT)
+    return pa.DictionaryArray.from_arrays(
+        pa.array(np.zeros(rows, np.int32)), pa.array([value], pa.string())
+    )
+
+
+def epoch_ms(seconds: pa.Array) -> pa.Array:
+    """Whole milliseconds from seconds with a fraction."""
+    return pc.cast(pc.round(pc.multiply(seconds, 1000.0)), pa.int64())

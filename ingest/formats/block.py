@@ -1,0 +1,98 @@
+"""A block of whole lines and what a format makes of it: rows, rejects, lines ignored on purpose."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+RAW = pa.schema(
+    [
+        ("line", pa.int64()),  # 0-based within the block
+        ("time", pa.int64()),  # milliseconds since the epoch, UTC
+        ("user", pa.dictionary(pa.int32(), pa.string())),
+        ("client", pa.dictionary(pa.int32(), pa.string())),
+        ("method", pa.dictionary(pa.int32(), pa.string())),
+        ("url", pa.dictionary(pa.int32(), pa.string())),
+        ("status", pa.int16()),
+        ("verdict", pa.dictionary(pa.int32(), pa.string())),
+        ("duration_ms", pa.int64()),
+        ("bytes_down", pa.int64()),
+        ("bytes_up", pa.int64()),
+        ("referrer", pa.dictionary(pa.int32(), pa.string())),
+        ("content_type", pa.dictionary(pa.int32(), pa.string())),
+        ("user_agent", pa.dictionary(pa.int32(), pa.string())),
+        ("device_category", pa.dictionary(pa.int32(), pa.string())),
+    ]
+)
+"""What every format hands on; a field the log does not have is null. Bytes: down = to the client."""
+
+NEWLINE, BLANK, QUOTE, BACKSLASH, HASH = b'\n "\\#'
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A line not understood: 0-based line of the block, and why in a few words."""
+
+    line: int
+    reason: str
+
+
+@dataclass
+class Parsed:
+    """Rows of schema RAW, rejects, and how many lines were ignored on purpose."""
+
+    rows: pa.Table
+    rejects: list[Reject] = field(default_factory=list)
+    ignored: int = 0
+
+
+@dataclass(frozen=True)
+class Block:
+    """Bytes of whole lines, each ending in a newline, as they were read."""
+
+    data: bytes
+
+    @cached_property
+    def array(self) -> npt.NDArray[np.uint8]:
+        """The bytes as numbers, without a copy."""
+        return np.frombuffer(self.data, np.uint8)
+
+    @cached_property
+    def ends(self) -> IntArray:
+        """Positions of the newlines."""
+        return np.flatnonzero(self.array == NEWLINE)
+
+    @cached_property
+    def starts(self) -> IntArray:
+        """Positions of the first byte of each line."""
+        return np.concatenate(([0], self.ends[:-1] + 1)) if len(self.ends) else self.ends
+
+    def line(self, number: int) -> bytes:
+        """One line without its newline."""
+        return self.data[self.starts[number] : self.ends[number]]
+
+    def without(self, lines: IntArray) -> tuple[bytes, IntArray]:
+        """The bytes without these lines, and the numbers of those that stay."""
+        count = len(self.ends)
+        if not len(lines):
+            return self.data, np.arange(count, dtype=np.int64)
+        keep = np.ones(count, bool)
+        keep[lines] = False
+        edges = np.flatnonzero(np.diff(np.concatenate(([False], keep, [False])).astype(np.int8)))
+        pieces = [
+            self.data[self.starts[low] : self.ends[high - 1] + 1]
+            for low, high in zip(edges[::2], edges[1::2], strict=True)
+        ]
+        return b"".join(pieces), np.flatnonzero(keep)
+
+
+def masked(line: bytes, limit: int = 160) -> str:
+    """The shape of a line: letters as a, digits as 9, so that what it says of a person is gone."""
+    text = line[:limit].decode("utf-8", "replace")
+    shape = "".join(
+        "9" if c.isdigit() else "a" if c.isalpha() else c if " " <= c <= "~" else "?" for c in text
+    )
+    return shape + ("…" if len(line) > limit else "")

@@ -1,0 +1,314 @@
+"""Squid's access.log: its own format, `combined`, or any logformat line of blank-separated columns.
+
+1786353013.209    161 10.20.1.12 TCP_MISS/200 103701 GET http://news.example/ ann HIER_DIRECT/203.0.113.7 text/html
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from errors import BadConfiguration
+from ingest.formats.arrays import (
+    TEXT,
+    absent,
+    codes_to_text,
+    constant,
+    encoded,
+    epoch_ms,
+    values_of,
+)
+from ingest.formats.block import RAW, Block, Parsed, Reject
+from ingest.formats.delimited import Column, Layout, read_columns
+
+NATIVE = "%ts.%03tu %6tr %>a %Ss/%03>Hs %<st %rm %ru %[un %Sh/%<a %mt"
+COMBINED = (
+    '%>a %[ui %[un [%tl] "%rm %ru HTTP/%rv" %>Hs %<st "%{Referer}>h" "%{User-Agent}>h" %Ss:%Sh'
+)
+APACHE_COMBINED = (
+    '%>a %[ui %[un [%tl] "%rm %ru HTTP/%rv" %>Hs %<st "%{Referer}>h" "%{User-Agent}>h"'
+)
+
+CODE = re.compile(
+    r"%(?P<quote>[\"'\[#/]?)(?P<width>-?\d*(?:\.\d+)?)(?:\{(?P<argument>[^}]*)\})?"
+    r"(?P<code>[<>]?(?:[a-z]+::)?[<>]?[A-Za-z]+)"
+)
+"""A format code of Squid's `logformat` directive: modifiers, width, argument, name."""
+
+FIELDS = {
+    "ts": "seconds",
+    "tr": "duration_ms",
+    "dt": None,
+    ">a": "client",
+    ">A": "client",
+    "Ss": "result",
+    ">Hs": "status",
+    "Hs": "status",
+    "<Hs": None,
+    "<st": "bytes_down",
+    "st": None,
+    ">st": "bytes_up",
+    "rm": "method",
+    ">rm": "method",
+    "ru": "url",
+    ">ru": "url",
+    "un": "user",
+    "ul": "user",
+    "mt": "content_type",
+    "tl": "clock",
+    "tg": "clock",
+}
+"""Squid's format codes and the field each fills; codes that are absent here are read and dropped."""
+
+HEADERS = {"referer": "referrer", "user-agent": "user_agent"}
+NUMBERS = ("duration_ms", "bytes_down", "bytes_up")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of a column: text that stands there, or a field."""
+
+    literal: str = ""
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class Squid:
+    """One logformat, compiled once."""
+
+    name: str
+    title: str
+    logformat: str
+    versions: str = "Squid 2.7 to 7"
+
+    @cached_property
+    def layout(self) -> Layout:
+        """The line as columns between blanks."""
+        columns = [Column(_label(i, p), self._kind(p)) for i, p in enumerate(self.columns)]
+        padded = any(m["width"].isdigit() for m in self._codes if not m["width"].startswith("0"))
+        return Layout(columns, quoted='"' in self.logformat, padded=padded)
+
+    @cached_property
+    def _codes(self) -> list[re.Match[str]]:
+        return list(CODE.finditer(self.logformat))
+
+    @cached_property
+    def columns(self) -> list[list[Part]]:
+        """Each column as its pieces; a quoted column may hold blanks."""
+        return [_parts(text) for text in _split(self.logformat)]
+
+    @staticmethod
+    def _kind(parts: list[Part]) -> Any:
+        if [p.name for p in parts] == ["seconds"]:
+            return "float"
+        return "int" if len(parts) == 1 and parts[0].name in NUMBERS else "text"
+
+    def parse(self, block: Block) -> Parsed:
+        """Rows of schema RAW; raises nothing for whatever stands in the lines."""
+        read = read_columns(block, self.layout)
+        fields: dict[str, pa.Array] = {}
+        for index, parts in enumerate(self.columns):
+            _fields(parts, read.table[_label(index, parts)], fields)
+        return _rows(fields, read.table["line"], read.rejects, read.ignored)
+
+
+def compiled(logformat: str) -> Squid:
+    """The site's own logformat line; raises BadConfiguration where it cannot give rows."""
+    text = re.sub(r"^\s*(logformat\s+\S+\s+)?", "", logformat).strip()
+    format_ = Squid("squid", "Squid, the site's own logformat", text)
+    names = {p.name for parts in format_.columns for p in parts}
+    for need, codes in (("url", "%ru"), ("client", "%>a")):
+        if need not in names:
+            raise BadConfiguration(f"logformat: found no {codes}; expected it in {text!r}.")
+    if not names & {"seconds", "clock"}:
+        raise BadConfiguration(f"logformat: found no %ts or %tl in {text!r}; a line needs a time.")
+    return format_
+
+
+def _label(index: int, parts: list[Part]) -> str:
+    """What a reject calls the column."""
+    names = "/".join(p.name for p in parts if p.name and p.name != "_")
+    return f"column {index + 1}" + (f" ({names})" if names else "")
+
+
+def _split(logformat: str) -> list[str]:
+    """Cut at blanks outside quotes; `%tl` writes one blank itself."""
+    text = re.sub(r"%tl|%tg", lambda m: f"{m[0]} %zone", logformat)
+    return re.findall(r'"[^"]*"|\S+', text)
+
+
+def _parts(column: str) -> list[Part]:
+    text = column.strip('"')
+    # %ts.%03tu is one number: seconds with their fraction.
+    text = text.replace("%ts.%03tu", "%ts").replace("%ts.%tu", "%ts")
+    parts: list[Part] = []
+    at = 0
+    for match in CODE.finditer(text):
+        if match.start() > at:
+            parts.append(Part(literal=text[at : match.start()]))
+        parts.append(Part(name=_field(match)))
+        at = match.end()
+    if at < len(text):
+        parts.append(Part(literal=text[at:]))
+    return parts
+
+
+def _field(match: re.Match[str]) -> str:
+    code, argument = match["code"], (match["argument"] or "").lower()
+    if code == "zone":
+        return "zone"
+    if code in (">h", ">ha") and argument in HEADERS:
+        return HEADERS[argument]
+    return FIELDS.get(code) or "_"
+
+
+def _fields(parts: list[Part], column: pa.ChunkedArray, fields: dict[str, pa.Array]) -> None:
+    """Put the fields of one column into `fields`; a name met twice keeps its first."""
+    if len(parts) == 1:
+        name = parts[0].name or "_"
+        if name != "_" and name not in fields:
+            numeric = not pa.types.is_dictionary(column.type)
+            fields[name] = column.combine_chunks() if numeric else encoded(column)
+        return
+    names = [p.name for p in parts if p.name]
+    pattern = "^" + "".join(
+        f"(?P<f{i}>.*{'?' if i < len(parts) - 1 else ''})" if p.name else re.escape(p.literal)
+        for i, p in enumerate(parts)
+    )
+    groups = [f"f{i}" for i, p in enumerate(parts) if p.name]
+    text = encoded(column)
+    found = pc.extract_regex(text.dictionary, pattern=pattern + "$")
+    for name, group in zip(names, groups, strict=True):
+        if name != "_" and name not in fields:
+            values = pc.struct_field(found, group)
+            folded = values.dictionary_encode()
+            fields[name] = pa.DictionaryArray.from_arrays(
+                folded.indices.take(text.indices).cast(pa.int32()), folded.dictionary
+            )
+
+
+def _rows(
+    fields: dict[str, pa.Array], lines: pa.ChunkedArray, rejects: list[Reject], ignored: int
+) -> Parsed:
+    count = len(lines)
+    made: dict[str, pa.Array] = {"line": lines.combine_chunks(), "time": _time(fields, count)}
+    for name in ("user", "client", "method", "url", "referrer", "content_type", "user_agent"):
+        made[name] = absent(fields[name]) if name in fields else constant(None, count)
+    result = fields.get("result", constant(None, count))
+    status = values_of(fields["status"], _integer, pa.int16()) if "status" in fields else None
+    made["status"] = pa.nulls(count, pa.int16()) if status is None else _no_zero(status)
+    made["verdict"] = _verdicts(result, fields.get("status", constant(None, count)))
+    for name in NUMBERS:
+        column = fields.get(name, pa.nulls(count, pa.int64()))
+        made[name] = (
+            values_of(column, _integer, pa.int64())
+            if pa.types.is_dictionary(column.type)
+            else column
+        )
+    made["device_category"] = constant(None, count)
+    table = pa.table([made[f.name] for f in RAW], schema=RAW)
+    return _set_aside(Parsed(table, rejects, ignored))
+
+
+def _set_aside(parsed: Parsed) -> Parsed:
+    """Lines whose columns fit but which are no request, or have no time or URL."""
+    rows = parsed.rows
+    url = rows["url"].combine_chunks()
+    noise = values_of(url, lambda u: u.startswith("error:"), pa.bool_())
+    no_request = pc.fill_null(noise, False)
+    checks = (
+        (pc.is_null(rows["time"]), "the time is not understood"),
+        (pc.is_null(url), "no URL"),
+        (pc.is_null(rows["client"]), "no client address"),
+    )
+    keep = pc.invert(no_request)
+    for bad, reason in checks:
+        fresh = pc.and_(keep, bad)
+        if pc.any(fresh).as_py():
+            numbers = rows["line"].filter(fresh).to_pylist()
+            parsed.rejects += [Reject(n, reason) for n in numbers]
+            keep = pc.and_(keep, pc.invert(bad))
+    parsed.ignored += pc.sum(no_request).as_py() or 0
+    if not pc.all(keep).as_py():
+        parsed.rows = rows.filter(keep)
+    return parsed
+
+
+def _time(fields: dict[str, pa.Array], count: int) -> pa.Array:
+    if "seconds" in fields:
+        seconds = fields["seconds"]
+        if pa.types.is_dictionary(seconds.type):
+            seconds = values_of(seconds, _number, pa.float64())
+        return epoch_ms(seconds)
+    if "clock" not in fields:
+        return pa.nulls(count, pa.int64())
+    clock = fields["clock"]
+    local = pc.strptime(
+        clock.dictionary, format="%d/%b/%Y:%H:%M:%S", unit="ms", error_is_null=True
+    ).cast(pa.int64())
+    offset = values_of(fields["zone"], _offset_ms, pa.int64())
+    return pc.subtract(local.take(clock.indices), offset)
+
+
+def _offset_ms(zone: str) -> int | None:
+    match = re.fullmatch(r"([+-])(\d{2})(\d{2})\]?", zone)
+    if not match:
+        return None
+    minutes = int(match[2]) * 60 + int(match[3])
+    return (minutes if match[1] == "+" else -minutes) * 60_000
+
+
+def _integer(text: str) -> int | None:
+    return int(text) if re.fullmatch(r"-?\d{1,18}", text) else None
+
+
+def _number(text: str) -> float | None:
+    return float(text) if re.fullmatch(r"\d{1,12}(\.\d{1,9})?", text) else None
+
+
+def _no_zero(status: pa.Array) -> pa.Array:
+    """Status 000 means that no reply was sent; it is no number."""
+    return pc.if_else(pc.greater(status, 0), status, pa.scalar(None, pa.int16()))
+
+
+def _verdicts(result: pa.DictionaryArray, status: pa.DictionaryArray) -> pa.DictionaryArray:
+    """What the proxy did, from each distinct pair of result code and status."""
+    results = result.dictionary.to_pylist()
+    statuses = status.dictionary.to_pylist()
+    width = len(statuses) + 1
+    code = pc.add(
+        pc.multiply(pc.fill_null(result.indices, len(results)).cast(pa.int64()), width),
+        pc.fill_null(status.indices, len(statuses)).cast(pa.int64()),
+    )
+    pairs = code.dictionary_encode()
+    known = [*results, None], [*statuses, None]
+    values: list[str | None] = [
+        verdict(known[0][pair // width], known[1][pair % width])
+        for pair in pairs.dictionary.to_pylist()
+    ]
+    return codes_to_text(pairs.indices, values)
+
+
+def verdict(result: str | None, status: str | None) -> str:
+    """allowed, denied, auth, error or unknown; a 407 asks for a password and denies nothing."""
+    number = _integer(status or "") or 0
+    if number == 407:
+        return "auth"
+    if result is None:
+        return "allowed" if 100 <= number < 400 else "unknown"
+    if "DENIED" in result:
+        return "denied"
+    if number == 0 or (result.startswith("NONE") and number >= 400):
+        return "error"
+    return "allowed"
+
+
+Parser = Callable[[Block], Parsed]
+SQUID = Squid("squid", "Squid native", NATIVE)
+SQUID_COMBINED = Squid("combined", "Squid combined", COMBINED)
+APACHE = Squid("combined", "Apache combined", APACHE_COMBINED, "Apache httpd 2.x")
+__all__ = ["APACHE", "SQUID", "SQUID_COMBINED", "TEXT", "Squid", "compiled"]

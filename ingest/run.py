@@ -1,0 +1,383 @@
+"""Ingest: discover → recognise → read → classify → write → record, one commit at a time."""
+
+import glob
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from sqlalchemy import Connection, select, update
+
+from config.settings import Source
+from errors import BadConfiguration, UnreadableInput
+from ingest.buffers import Buffers
+from ingest.classify import Classifier
+from ingest.events import Enriched, Enricher
+from ingest.formats import Format, choose, recognise
+from ingest.formats.block import Block, Parsed, Reject, masked
+from ingest.identity import Identities
+from ingest.streams import Known, Piece, Stream, pack, unpack
+from lake import catalogue
+from lake.age import first_day_kept
+from lake.write import sweep
+from state.tables import FILE, STREAM
+from workspace import Workspace
+
+COMMIT_BYTES = 512 << 20
+"""Bytes of log text between two commits: what a killed run has to read again at most."""
+
+COMPLETE_AFTER = timedelta(minutes=1)
+"""A plain file not written to for so long is taken to its end, newline or not."""
+
+FUTURE = timedelta(days=1)
+Progress = Callable[[str, int], None]
+
+
+@dataclass
+class Counts:
+    """What became of a file's lines; `lines` is the sum of the five others."""
+
+    lines: int = 0
+    rows: int = 0
+    ignored: int = 0
+    rejected: int = 0
+    duplicate: int = 0
+    expired: int = 0
+
+    def add(self, other: "Counts") -> None:
+        """Sum up."""
+        for name, value in asdict(other).items():
+            setattr(self, name, getattr(self, name) + value)
+
+
+@dataclass
+class FileReport:
+    """What was read of one file."""
+
+    path: str
+    source: str
+    sha256: str = ""
+    format: str = ""
+    counts: Counts = field(default_factory=Counts)
+    seconds: float = 0.0
+    error: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The shape of `ingest --json`."""
+        return {
+            "path": self.path,
+            "sha256": self.sha256,
+            "format": self.format,
+            **asdict(self.counts),
+            "seconds": round(self.seconds, 3),
+            "source": self.source,
+            "error": self.error,
+        }
+
+
+@dataclass(frozen=True)
+class Task:
+    """One file to be read for a source."""
+
+    path: Path
+    source: Source
+    formats: Sequence[Format]
+    given: bool
+
+
+def discover(ws: Workspace, source: str | None) -> list[Task]:
+    """The files of the configured sources, oldest first; raises BadConfiguration."""
+    wanted = [s for s in ws.settings.sources if source in (None, s.name)]
+    if source and not wanted:
+        names = ", ".join(s.name for s in ws.settings.sources) or "none"
+        raise BadConfiguration(f"source {source!r} is not in fairwatch.yaml; it has: {names}.")
+    tasks = []
+    for one in wanted:
+        formats = choose(one.format, one.logformat)
+        paths = {
+            Path(found)
+            for pattern in one.paths
+            for found in glob.glob(str(ws.folder / pattern), recursive=True)
+        }
+        files = [p for p in paths if p.is_file()]
+        tasks += [Task(p, one, formats, False) for p in sorted(files, key=_age)]
+    return tasks
+
+
+def given(
+    ws: Workspace, paths: Sequence[Path], source: str | None, format_: str | None
+) -> list[Task]:
+    """Files named by a person, read as one source's; by default the first, or `files`."""
+    sources = {s.name: s for s in ws.settings.sources}
+    if source and source not in sources:
+        raise BadConfiguration(
+            f"source {source!r} is not in fairwatch.yaml; it has: {', '.join(sources) or 'none'}."
+        )
+    base = sources.get(source or "") or Source(name="files", paths=["."])
+    formats = choose(format_ or base.format, base.logformat if not format_ else None)
+    return [Task(path, base, formats, True) for path in paths]
+
+
+def ingest(
+    ws: Workspace, tasks: Sequence[Task], now: datetime, progress: Progress = lambda *_: None
+) -> list[FileReport]:
+    """Read what is new in each file into the lake; a file that fails does not stop the others.
+
+    The caller holds the site's lock.
+    """
+    with ws.state.read() as connection:
+        sweep(connection, ws.folder)
+        buried = catalogue.buried(connection, "events")
+    oldest = first_day_kept(now, ws.settings.retention.events)
+    enricher = Enricher(
+        identities=Identities(ws.people),
+        classifier=Classifier(ws.sites, ws.categories, other_hosts=ws.settings.store.other_hosts),
+        oldest_day=_number(oldest),
+        latest_ms=int((now + FUTURE).timestamp() * 1000),
+        buried=frozenset(_number(date.fromisoformat(day)) for day in buried),
+        keep_paths=ws.settings.store.paths,
+    )
+    reports = []
+    with ThreadPoolExecutor(ws.settings.limits.threads) as pool:
+        for task in tasks:
+            report = FileReport(str(task.path), task.source.name)
+            started = perf_counter()
+            try:
+                _Reading(ws, task, enricher, pool, report, now, progress).run()
+            except UnreadableInput as error:
+                report.error = str(error)
+            report.seconds = perf_counter() - started
+            reports.append(report)
+    return reports
+
+
+class _Reading:
+    """One file on its way into the lake."""
+
+    def __init__(
+        self,
+        ws: Workspace,
+        task: Task,
+        enricher: Enricher,
+        pool: ThreadPoolExecutor,
+        report: FileReport,
+        now: datetime,
+        progress: Progress,
+    ) -> None:
+        self.ws, self.task, self.enricher, self.pool = ws, task, enricher, pool
+        self.report, self.now, self.progress = report, now, progress
+        self.counts = Counts()  # since the last commit
+        self.newest = 0
+        self.file = 0
+        self.stream = 0
+        self.clock = int(now.timestamp() * 1000)
+        self.line_bytes = ws.settings.limits.line_bytes
+
+    def run(self) -> None:
+        """Read, commit every so often, and leave the final digest."""
+        limits = self.ws.settings.limits
+        stream = Stream(self.task.path, self._complete(), limits.line_bytes, limits.expansion)
+        with self.ws.state.read() as connection:
+            known, skipped = stream.recognise(_known(connection, stream.head))
+        self.counts.duplicate = skipped
+        recognised = recognise(stream.sample[: 64 << 10], self.task.formats)
+        format_ = recognised.format or (
+            self.task.formats[0] if len(self.task.formats) == 1 else None
+        )
+        if format_ is None and stream.sample.strip():
+            raise UnreadableInput(
+                f"{self.task.path}: not recognised: {recognised.reason}. Name its format under "
+                f"`sources` in fairwatch.yaml, or see `fairwatch check-logs`."
+            )
+        self.report.format = format_.name if format_ else "empty"
+        self._begin(stream, known)
+        buffers = Buffers(self.ws.folder, f"{self.file:08d}")
+        try:
+            if format_ is not None:
+                self._read(stream, format_, buffers)
+            self._commit(stream, buffers, final=True)
+        except BaseException:
+            buffers.abandon()
+            raise
+
+    def _complete(self) -> bool:
+        if self.task.given:
+            return True
+        written = datetime.fromtimestamp(self.task.path.stat().st_mtime, UTC)
+        return self.now - written > COMPLETE_AFTER
+
+    def _begin(self, stream: Stream, known: Known | None) -> None:
+        """Give the file and its stream their rows; lines point at them by number."""
+        with self.ws.state.change() as change:
+            if known is None:
+                made = change.execute(
+                    STREAM.insert().values(
+                        source=self.task.source.name,
+                        head=stream.head,
+                        offset=0,
+                        marks=b"",
+                        newest=0,
+                    )
+                )
+                self.stream = made.inserted_primary_key[0]
+            else:
+                self.stream = known.id
+            made = change.execute(
+                FILE.insert().values(
+                    stream=self.stream,
+                    source=self.task.source.name,
+                    path=self.report.path,
+                    sha256="",
+                    format=self.report.format,
+                    first_line=stream.line + 1,
+                    newest=0,
+                    read=self.now.astimezone(UTC).isoformat(),
+                    **asdict(Counts()),
+                )
+            )
+            self.file = made.inserted_primary_key[0]
+
+    def _read(self, stream: Stream, format_: Format, buffers: Buffers) -> None:
+        """Parse pieces in the pool, at most a few ahead, and take the results in order."""
+        waiting: list[tuple[Piece, Future[tuple[Parsed, Enriched]]]] = []
+        ahead = self.ws.settings.limits.threads + 1
+        since = stream.offset
+        for piece in stream.pieces():
+            waiting.append((piece, self.pool.submit(self._work, piece, format_)))
+            self.progress(self.report.path, len(piece.data))
+            if len(waiting) >= ahead:
+                self._take(*waiting.pop(0), buffers)
+            if stream.offset - since >= COMMIT_BYTES:
+                while waiting:
+                    self._take(*waiting.pop(0), buffers)
+                self._commit(stream, buffers, final=False)
+                since = stream.offset
+        while waiting:
+            self._take(*waiting.pop(0), buffers)
+
+    def _work(self, piece: Piece, format_: Format) -> tuple[Parsed, Enriched]:
+        block = Block(piece.data)
+        long = np.flatnonzero(block.ends - block.starts > self.line_bytes)
+        if len(long):
+            data, lines = block.without(long)
+            parsed = format_.parse(Block(data)) if data else None
+            parsed = _renumbered(parsed, lines) if parsed else None
+            rejects = [Reject(int(n), f"longer than {self.line_bytes} bytes") for n in long]
+            if parsed is None:
+                parsed = format_.parse(Block(b""))
+            parsed.rejects += rejects
+        else:
+            parsed = format_.parse(block)
+        enriched = self.enricher.days(parsed, self.task.source.name, self.file, piece.first_line)
+        return parsed, enriched
+
+    def _take(
+        self, piece: Piece, future: "Future[tuple[Parsed, Enriched]]", buffers: Buffers
+    ) -> None:
+        parsed, enriched = future.result()
+        rejects = [*parsed.rejects, *enriched.rejects]
+        self.counts.rows += enriched.rows
+        self.counts.expired += enriched.expired
+        self.counts.ignored += parsed.ignored
+        self.counts.rejected += len(rejects)
+        self.newest = max(self.newest, enriched.newest)
+        for day, table in enriched.days.items():
+            buffers.add(day, table)
+        if rejects:
+            block = Block(piece.data)
+            rows = [
+                {
+                    "time": self.newest or self.clock,
+                    "source": self.task.source.name,
+                    "file": self.file,
+                    "line": piece.first_line + reject.line,
+                    "reason": reject.reason,
+                    "shape": masked(block.line(reject.line)),
+                }
+                for reject in sorted(rejects, key=lambda r: r.line)
+            ]
+            buffers.reject(rows)
+
+    def _commit(self, stream: Stream, buffers: Buffers, *, final: bool) -> None:
+        """Files into their places, then one transaction that makes them part of the lake."""
+        stream.mark()
+        counts = self.counts
+        counts.lines = sum(v for k, v in asdict(counts).items() if k != "lines")
+        parts = buffers.finish(f"stream {self.stream}")
+        digest = stream.digest() if final else ""
+        with self.ws.state.change() as change:
+            catalogue.add(change.connection, parts)
+            change.execute(
+                update(STREAM)
+                .where(STREAM.c.id == self.stream)
+                .values(
+                    offset=stream.offset,
+                    marks=pack(stream.marks),
+                    newest=max(self.newest, _stored(change.connection, self.stream)),
+                )
+            )
+            columns = {name: FILE.c[name] + value for name, value in asdict(counts).items()}
+            change.execute(
+                update(FILE)
+                .where(FILE.c.id == self.file)
+                .values(**columns, sha256=digest, newest=self.newest or self.clock)
+            )
+            if final:
+                # Lines an interrupted run took stand in this file too, at the same numbers.
+                change.execute(
+                    update(FILE)
+                    .where(FILE.c.stream == self.stream, FILE.c.sha256 == "")
+                    .values(sha256=digest)
+                )
+            if final and not (counts.rows or counts.rejected or counts.ignored or counts.expired):
+                # Nothing new: the file's row would only say that somebody looked.
+                change.execute(FILE.delete().where(FILE.c.id == self.file))
+                change.execute(
+                    STREAM.delete().where(STREAM.c.id == self.stream, STREAM.c.offset == 0)
+                )
+            else:
+                change.act(
+                    "ingest",
+                    time=self.now,
+                    actor=self.ws.actor,
+                    source=self.task.source.name,
+                    file=self.file,
+                    sha256=digest,
+                    final=final,
+                    days=sorted({p.day for p in parts if p.dataset == "events"}),
+                    **asdict(counts),
+                )
+        self.report.counts.add(counts)
+        self.report.sha256 = digest
+        self.counts = Counts()
+
+
+def _known(connection: Connection, head: str) -> list[Known]:
+    query = select(STREAM.c.id, STREAM.c.marks).where(STREAM.c.head == head)
+    return [Known(row.id, unpack(row.marks)) for row in connection.execute(query)]
+
+
+def _stored(connection: Connection, stream: int) -> int:
+    found = connection.execute(select(STREAM.c.newest).where(STREAM.c.id == stream)).scalar()
+    return int(found or 0)
+
+
+def _renumbered(parsed: Parsed, lines: "np.ndarray[Any, np.dtype[np.int64]]") -> Parsed:
+    """Line numbers of a block some lines were taken out of, as they were before."""
+    numbers = pa.array(lines[parsed.rows["line"].to_numpy()])
+    rows = parsed.rows.set_column(0, "line", numbers)
+    rejects = [Reject(int(lines[r.line]), r.reason) for r in parsed.rejects]
+    return Parsed(rows, rejects, parsed.ignored)
+
+
+def _number(day: date) -> int:
+    return day.toordinal() - date(1970, 1, 1).toordinal()
+
+
+def _age(path: Path) -> tuple[float, str]:
+    return path.stat().st_mtime, str(path)

@@ -1,0 +1,226 @@
+"""DATASETS and STORES: everything a site keeps, declared once; writer, purge, proof and docs walk it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import pyarrow as pa
+
+WORD = pa.dictionary(pa.int32(), pa.string())
+INSTANT = pa.timestamp("ms", "UTC")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A table of the lake, kept in partitions of one day.
+
+    `clock` is the column its age is told by; `day` says whose days the partitions are; `keep` is
+    its key under `retention` in fairwatch.yaml: a dataset without one cannot be declared.
+    """
+
+    name: str
+    schema: pa.Schema
+    clock: str
+    day: Literal["utc", "local"]
+    keep: str
+    sort: tuple[str, ...]
+    personal: tuple[str, ...]
+    holds: str
+
+
+EVENTS = Dataset(
+    name="events",
+    holds="one row a log line: who, which service, when, how much; no URL, no query string",
+    schema=pa.schema(
+        [
+            ("time", INSTANT),  # as logged: the end of the request or tunnel
+            ("duration_ms", pa.int64()),
+            ("user", WORD),
+            ("identity", WORD),  # login | assigned | unlisted | address
+            ("client", WORD),
+            ("method", WORD),
+            ("status", pa.int16()),
+            ("verdict", WORD),  # allowed | denied | auth | error | unknown
+            ("host", WORD),  # null: a site outside the policy's categories (`other`)
+            ("service", WORD),
+            ("role", WORD),  # site | asset | api | embed
+            ("category", WORD),
+            ("path_role", WORD),  # page | embed | share
+            ("path", WORD),  # only where the site's settings ask for it
+            ("referrer", WORD),  # a service's id | other
+            ("content_type", WORD),
+            ("bytes_down", pa.int64()),
+            ("bytes_up", pa.int64()),
+            ("source", WORD),
+            ("file", pa.int32()),  # id in the state table `file`
+            ("line", pa.int64()),  # 1-based
+        ]
+    ),
+    clock="time",
+    day="utc",
+    keep="events",
+    sort=("user", "time", "file", "line"),
+    personal=("user", "client", "host", "path"),
+)
+
+REJECTS = Dataset(
+    name="rejects",
+    holds="lines not understood: file, line number, reason and the line's shape, never its text",
+    schema=pa.schema(
+        [
+            ("time", INSTANT),  # of the last line understood before it
+            ("source", WORD),
+            ("file", pa.int32()),
+            ("line", pa.int64()),
+            ("reason", WORD),
+            ("shape", pa.string()),
+        ]
+    ),
+    clock="time",
+    day="utc",
+    keep="rejects",
+    sort=("file", "line"),
+    personal=(),
+)
+
+ACTIVITY = Dataset(
+    name="activity",
+    holds="intervals of one person's use of one service, with low, likely and high seconds",
+    schema=pa.schema(
+        [
+            ("user", WORD),
+            ("service", WORD),
+            ("category", WORD),
+            ("start", INSTANT),
+            ("end", INSTANT),
+            ("low_s", pa.float64()),
+            ("likely_s", pa.float64()),
+            ("high_s", pa.float64()),
+            ("grade", WORD),
+            ("identity", WORD),
+            ("rule", WORD),
+            ("marks", pa.int32()),
+        ]
+    ),
+    clock="start",
+    day="local",
+    keep="activity",
+    sort=("user", "start", "service"),
+    personal=("user",),
+)
+
+USAGE = Dataset(
+    name="usage",
+    holds="minutes a person, day and category, as a union over services; working time apart",
+    schema=pa.schema(
+        [
+            ("user", WORD),
+            ("day", pa.date32()),
+            ("category", WORD),
+            ("low_min", pa.float64()),
+            ("likely_min", pa.float64()),
+            ("high_min", pa.float64()),
+            ("grade", WORD),
+            ("identity", WORD),
+            ("work_low_min", pa.float64()),
+            ("work_likely_min", pa.float64()),
+            ("work_high_min", pa.float64()),
+        ]
+    ),
+    clock="day",
+    day="local",
+    keep="usage",
+    sort=("user", "category"),
+    personal=("user",),
+)
+
+DATASETS: dict[str, Dataset] = {d.name: d for d in (EVENTS, REJECTS, ACTIVITY, USAGE)}
+
+
+@dataclass(frozen=True)
+class Store:
+    """A part of the site folder: which files it claims, how their age is told, how they go.
+
+    `look`: how the verifier reads event times out of its files (see lake/witness.py);
+    `goes`: how retention removes what is overdue.
+    """
+
+    name: str
+    claims: tuple[str, ...]
+    look: Literal["parquet", "database", "text", "archive", "ledger", "nothing"]
+    goes: Literal["partition", "row", "file", "segment", "never"]
+    keep: str | None
+    holds: str
+
+
+STORES: tuple[Store, ...] = (
+    *(
+        Store(d.name, (f"lake/{d.name}/*/*.parquet",), "parquet", "partition", d.keep, d.holds)
+        for d in DATASETS.values()
+    ),
+    Store(
+        "state",
+        ("state/fairwatch.db", "state/fairwatch.db-wal", "state/fairwatch.db-shm"),
+        "database",
+        "row",
+        None,
+        "catalogue, stream positions, runs, cases, findings; each table by its own clock",
+    ),
+    Store(
+        "ledger",
+        ("ledger/*.jsonl", "ledger/heads.json", "ledger/.lock"),
+        "ledger",
+        "segment",
+        "ledger",
+        "who did what; a segment goes when its first act is due, leaving its head",
+    ),
+    Store("reports", ("reports/**",), "text", "file", "reports", "weekly pages for managers"),
+    Store(
+        "evidence",
+        ("evidence/**",),
+        "archive",
+        "file",
+        "evidence",
+        "packs built for approved cases; due with their oldest event",
+    ),
+    Store("logs", ("logs/**",), "text", "file", "logs", "Fairwatch's own log, without host names"),
+    Store(
+        "work",
+        ("work/**",),
+        "parquet",
+        "file",
+        "events",
+        "files being written, and what a killed run left; emptied by every run",
+    ),
+    Store(
+        "configuration",
+        ("*.yaml", "*.yml", "people*.csv", "*.lock", ".lock"),
+        "nothing",
+        "never",
+        None,
+        "written by hand; holds no events",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Clocked:
+    """A state table whose rows grow old: the column that tells it, in which form, and its keep."""
+
+    table: str
+    column: str
+    form: Literal["ms", "iso"]
+    keep: str
+
+
+CLOCKED: tuple[Clocked, ...] = (
+    Clocked("file", "newest", "ms", "events"),
+    Clocked("stream", "newest", "ms", "events"),
+    Clocked("run", "started", "iso", "logs"),
+    Clocked("alarm", "raised", "iso", "logs"),
+    Clocked("cases", "asked", "iso", "cases"),
+    Clocked("pack", "oldest", "iso", "evidence"),
+    Clocked("finding", "first_day", "iso", "findings"),
+    Clocked("tombstone", "purged", "iso", "ledger"),
+    Clocked("outbox", "time", "iso", "logs"),
+)
+"""A test holds this against the tables: a table with a time and without a row here fails it."""

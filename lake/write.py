@@ -1,0 +1,134 @@
+"""Writing partitions: typed, sorted, zstd Parquet that is whole or not there."""
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from sqlalchemy import Connection
+
+from lake import catalogue
+from lake.catalogue import Part
+from lake.datasets import Dataset
+from lake.files import fsync, sha256
+
+ZSTD_LEVEL = 3
+
+
+class PartWriter:
+    """One partition under way, in `work/`; each batch written becomes one sorted row group."""
+
+    def __init__(self, site: Path, dataset: Dataset, day: date, name: str) -> None:
+        self.dataset = dataset
+        self.day = day
+        self.path = f"lake/{dataset.name}/{day.isoformat()}/{name}.parquet"
+        self._site = site
+        self.temporary = site / "work" / f"{dataset.name}-{day.isoformat()}-{name}.parquet.tmp"
+        self.temporary.parent.mkdir(exist_ok=True)
+        words = [f.name for f in dataset.schema if pa.types.is_dictionary(f.type)]
+        numbers = [f.name for f in dataset.schema if pa.types.is_integer(f.type)]
+        numbers = [n for n in numbers if n != "status"]
+        self._writer = pq.ParquetWriter(
+            self.temporary,
+            dataset.schema,
+            compression="zstd",
+            compression_level=ZSTD_LEVEL,
+            use_dictionary=[*words, "status"] if "status" in dataset.schema.names else words,
+            column_encoding={n: "DELTA_BINARY_PACKED" for n in [*numbers, *_instants(dataset)]},
+        )
+        self.rows = 0
+        self.oldest: int | None = None
+        self.newest: int | None = None
+
+    def write(self, table: pa.Table) -> None:
+        """Add a batch of the dataset's schema, already sorted."""
+        if not table.num_rows:
+            return
+        clock = pc.min_max(_milliseconds(table[self.dataset.clock])).as_py()
+        low, high = clock["min"], clock["max"]
+        self.oldest = low if self.oldest is None else min(self.oldest, low)
+        self.newest = high if self.newest is None else max(self.newest, high)
+        self._writer.write_table(table, row_group_size=table.num_rows)
+        self.rows += table.num_rows
+
+    def close(self, made_from: str) -> Part:
+        """Finish the file and bring it to the disk; it is not in its place yet."""
+        self._writer.close()
+        fsync(self.temporary)
+        return Part(
+            dataset=self.dataset.name,
+            day=self.day.isoformat(),
+            path=self.path,
+            rows=self.rows,
+            bytes=self.temporary.stat().st_size,
+            sha256=sha256(self.temporary),
+            oldest=self.oldest or 0,
+            newest=self.newest or 0,
+            made_from=made_from,
+        )
+
+    def move(self) -> None:
+        """Put the finished file into its place; the catalogue does not know it yet."""
+        final = self._site / self.path
+        final.parent.mkdir(parents=True, exist_ok=True)
+        self.temporary.rename(final)
+        fsync(final.parent)
+        fsync(final.parent.parent)
+
+    def abandon(self) -> None:
+        """Give up a file under way."""
+        self._writer.close()
+        self.temporary.unlink(missing_ok=True)
+
+
+def _instants(dataset: Dataset) -> list[str]:
+    return [f.name for f in dataset.schema if pa.types.is_timestamp(f.type)]
+
+
+def _milliseconds(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_date(column.type):
+        column = column.cast(pa.timestamp("ms", "UTC"))
+    return column.cast(pa.int64())
+
+
+def replace_day(
+    connection: Connection,
+    site: Path,
+    dataset: Dataset,
+    day: date,
+    writer: PartWriter | None,
+    made_from: str,
+) -> list[str]:
+    """Within a transaction: put a derived day in the place of its former parts.
+
+    Returns the paths that are free to be deleted once the transaction is committed.
+    """
+    old = [p.path for p in catalogue.parts(connection, dataset.name, [day])]
+    catalogue.forget(connection, old)
+    if writer is not None:
+        part = writer.close(made_from)
+        writer.move()
+        catalogue.add(connection, [part])
+    return old
+
+
+def sweep(connection: Connection, site: Path) -> list[Path]:
+    """Delete what a killed run left: files the catalogue does not know, and all of `work/`."""
+    known = catalogue.known_paths(connection)
+    gone = []
+    for path in [*_files(site / "lake"), *_files(site / "work")]:
+        if str(path.relative_to(site)) not in known:
+            path.unlink()
+            gone.append(path)
+    return gone
+
+
+def _files(folder: Path) -> Iterable[Path]:
+    return [p for p in folder.rglob("*") if p.is_file()] if folder.exists() else []
+
+
+def instant(milliseconds: int) -> datetime:
+    """Milliseconds since the epoch as a UTC instant."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)

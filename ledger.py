@@ -1,0 +1,258 @@
+"""The append-only hash chain of acts: who did what, when, in monthly segments of JSON lines."""
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from errors import ProofFailed
+
+GENESIS = "0" * 64
+SEGMENT = re.compile(r"^\d{4}-\d{2}\.jsonl$")
+TAIL_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Line:
+    """One act as it stands in a segment; `digest` is the SHA-256 of its bytes with the newline."""
+
+    segment: str
+    number: int
+    act: dict[str, Any]
+    digest: str
+
+
+@dataclass(frozen=True)
+class Head:
+    """What is left of a dropped segment: enough for the next one to be checked against."""
+
+    segment: str
+    lines: int
+    seq: int
+    digest: str
+
+
+class Ledger:
+    """A folder of segments `YYYY-MM.jsonl` and the `heads.json` of those dropped by retention.
+
+    Each line is canonical JSON (sorted keys, no blanks, UTF-8) and carries `seq`, `time`, `act`,
+    `actor` and `prev`, the SHA-256 of the line before it, newline included.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def append(
+        self, act: str, *, time: datetime, actor: str, key: str = "", **facts: Any
+    ) -> dict[str, Any]:
+        """Write one act and return it once it is on disk.
+
+        `key` makes a repeat harmless: an act whose key already stands in the current segment is
+        returned instead of being written a second time (a run killed between the act and the
+        word of it says the word again).
+        """
+        with self._locked():
+            torn = self._cut_torn_tail()
+            if torn:
+                self._write("repair", time, actor, "", {"torn_bytes": torn})
+            if key and (known := self._find(key)):
+                return known
+            return self._write(act, time, actor, key, facts)
+
+    def lines(self) -> Iterator[Line]:
+        """All acts still held, oldest first, without checking them."""
+        for path in self.segments():
+            with path.open("rb") as file:
+                for number, raw in enumerate(file, 1):
+                    yield Line(path.name, number, _decode(raw, path, number), _sha(raw))
+
+    def verify(self) -> tuple[int, str]:
+        """Check the whole chain; (lines held, digest of the last line).
+
+        Raises ProofFailed naming the first line that does not fit. A chain alone cannot show that
+        its end was cut off: compare the returned digest with one published earlier.
+        """
+        heads = self.heads()
+        prev = heads[-1].digest if heads else GENESIS
+        seq = heads[-1].seq if heads else 0
+        count = 0
+        for line in self.lines():
+            seq += 1
+            where = f"ledger/{line.segment} line {line.number}"
+            _check(line, prev, seq, where)
+            if not line.act["time"].startswith(line.segment[:7]):
+                raise ProofFailed(f"{where}: stands in the wrong month for {line.act['time']}.")
+            prev, count = line.digest, count + 1
+        return count, prev
+
+    def segments(self) -> list[Path]:
+        """Segment files still part of the chain, oldest first."""
+        dropped = {h.segment for h in self.heads()}
+        return [path for path in self._files() if path.name not in dropped]
+
+    def heads(self) -> list[Head]:
+        """Heads of dropped segments, oldest first."""
+        path = self.folder / "heads.json"
+        return [Head(**h) for h in json.loads(path.read_text())] if path.exists() else []
+
+    def droppable(self, limit: date) -> list[Path]:
+        """Segments whose first act is older than `limit` (a UTC day), never the newest one."""
+        held = self.segments()
+        chosen = [p for p in self._files() if p not in held]  # a drop that was cut short
+        for path in held[:-1]:
+            with path.open("rb") as file:
+                first = _decode(file.readline(), path, 1)
+            if first["time"][:10] < limit.isoformat():
+                chosen.append(path)
+        return chosen
+
+    def drop(self, path: Path) -> None:
+        """Remove the oldest segment, leaving its head; later segments still verify."""
+        with self._locked():
+            held = self.segments()
+            if path in held:
+                if path != held[0]:
+                    raise ValueError(f"only the oldest segment can be dropped, not {path.name}")
+                raw = path.read_bytes().splitlines(keepends=True)
+                seq = _decode(raw[-1], path, len(raw))["seq"]
+                head = Head(path.name, len(raw), seq, _sha(raw[-1]))
+                _replace(self.folder / "heads.json", [vars(h) for h in [*self.heads(), head]])
+            path.unlink()
+            _fsync_folder(self.folder)
+
+    def _files(self) -> list[Path]:
+        return sorted(p for p in self.folder.glob("*.jsonl") if SEGMENT.match(p.name))
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _write(
+        self, act: str, time: datetime, actor: str, key: str, facts: dict[str, Any]
+    ) -> dict[str, Any]:
+        seq, prev, newest = self._tip()
+        # A clock set back must not open an older segment: time never runs backwards in the chain.
+        stamp = max(time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"), newest)
+        line = {**facts, "act": act, "actor": actor, "prev": prev, "seq": seq + 1, "time": stamp}
+        if key:
+            line["key"] = key
+        path = self.folder / f"{stamp[:7]}.jsonl"
+        fresh = not path.exists()
+        with path.open("ab") as file:
+            file.write(canonical(line))
+            file.flush()
+            os.fsync(file.fileno())
+        if fresh:
+            _fsync_folder(self.folder)
+        return line
+
+    def _tip(self) -> tuple[int, str, str]:
+        """(seq, digest, time) of the last act, or of the last head, or the beginning."""
+        for path in reversed(self.segments()):
+            tail = _tail_lines(path)
+            if tail:
+                last = _decode(tail[-1], path, -1)
+                return last["seq"], _sha(tail[-1]), last["time"]
+        heads = self.heads()
+        return (heads[-1].seq, heads[-1].digest, "") if heads else (0, GENESIS, "")
+
+    def _find(self, key: str) -> dict[str, Any] | None:
+        """The act with this key among the newest lines (a repeat follows its first soon)."""
+        for path in self.segments()[-2:]:
+            for raw in reversed(_tail_lines(path)):
+                act = _decode(raw, path, -1)
+                if act.get("key") == key:
+                    return act
+        return None
+
+    def _cut_torn_tail(self) -> int:
+        """Cut a last line that never got its newline: it was not acknowledged to anyone."""
+        segments = self.segments()
+        if not segments:
+            return 0
+        with segments[-1].open("rb+") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - TAIL_BYTES))
+            tail = file.read()
+            whole = tail.rfind(b"\n") + 1
+            torn = len(tail) - whole
+            if torn:
+                file.truncate(size - torn)
+                os.fsync(file.fileno())
+        if not segments[-1].stat().st_size:
+            segments[-1].unlink()
+        return torn
+
+
+def canonical(line: dict[str, Any]) -> bytes:
+    """The bytes of one act: sorted keys, no blanks, UTF-8, one newline."""
+    return (
+        json.dumps(line, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode(
+            "utf-8", "replace"
+        )
+        + b"\n"
+    )
+
+
+def _check(line: Line, prev: str, seq: int, where: str) -> None:
+    if line.act.get("prev") != prev:
+        raise ProofFailed(
+            f"{where}: does not follow the line before it (prev is {str(line.act.get('prev'))[:12]}"
+            f"…, the line before has {prev[:12]}…): one of the two was changed, moved or removed."
+        )
+    if line.act.get("seq") != seq:
+        raise ProofFailed(f"{where}: is number {line.act.get('seq')}, expected {seq}.")
+    if _sha(canonical(line.act)) != line.digest:
+        raise ProofFailed(f"{where}: is not written in canonical form, so it was edited.")
+
+
+def _decode(raw: bytes, path: Path, number: int) -> dict[str, Any]:
+    try:
+        act = json.loads(raw)
+    except ValueError:
+        act = None
+    if not isinstance(act, dict) or not {"seq", "time", "prev", "act"} <= act.keys():
+        where = f"ledger/{path.name} line {number}" if number > 0 else f"ledger/{path.name}"
+        raise ProofFailed(f"{where}: is not an act; expected one JSON object a line.")
+    return act
+
+
+def _tail_lines(path: Path) -> list[bytes]:
+    """The last whole lines of a segment (at most a mebibyte of them)."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        start = max(0, size - TAIL_BYTES)
+        file.seek(start)
+        lines = file.read().splitlines(keepends=True)
+    return [raw for raw in lines[(1 if start else 0) :] if raw.endswith(b"\n")]
+
+
+def _sha(raw: bytes) -> str:
+    return hashlib.sha256(raw).hexdigest()
+
+
+def _replace(path: Path, value: Any) -> None:
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("w") as file:
+        json.dump(value, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)
+
+
+def _fsync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

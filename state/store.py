@@ -1,0 +1,134 @@
+"""Opening the state database, and transactions that carry their ledger lines with them."""
+
+import json
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Row, create_engine, event, select
+from sqlalchemy.exc import DatabaseError
+from sqlalchemy.pool import NullPool
+
+from errors import Damaged
+from ledger import Ledger
+from state.tables import META, METADATA, OUTBOX, SCHEMA_VERSION
+
+BUSY_SECONDS = 60
+
+
+class State:
+    """One relational database; SQLite in the site folder unless the settings name another."""
+
+    def __init__(self, url: str, ledger: Ledger) -> None:
+        self.url = url
+        self.ledger = ledger
+        self._engine = create_engine(url, poolclass=NullPool)
+        if self._engine.dialect.name == "sqlite":
+            event.listen(self._engine, "connect", _careful_sqlite)
+        try:
+            METADATA.create_all(self._engine)
+            self._check_version()
+        except DatabaseError as error:
+            raise Damaged(
+                f"{url}: cannot be opened as the state database: {error.orig}. "
+                f"Restore it from a backup; the lake can be read again from the logs."
+            ) from None
+        self.flush()
+
+    @classmethod
+    def in_folder(cls, folder: Path, ledger: Ledger) -> "State":
+        """The SQLite database of a site folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        return cls(f"sqlite:///{folder / 'fairwatch.db'}", ledger)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection for looking."""
+        with self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def change(self) -> Iterator["Change"]:
+        """One transaction; the acts told to it are in the ledger once it is committed.
+
+        The acts are stored with the change and then moved to the ledger: a process killed in
+        between moves them when the state is next opened, each once, by its key.
+        """
+        with self._engine.begin() as connection:
+            yield Change(connection)
+        self.flush()
+
+    def flush(self) -> None:
+        """Move the acts of committed changes into the ledger."""
+        with self.read() as connection:
+            waiting = connection.execute(select(OUTBOX).order_by(OUTBOX.c.id)).all()
+        for row in waiting:
+            self._tell(row)
+            with self._engine.begin() as connection:
+                connection.execute(OUTBOX.delete().where(OUTBOX.c.id == row.id))
+
+    def scrub(self) -> None:
+        """Leave no deleted row readable in the database file or its journal."""
+        if self._engine.dialect.name != "sqlite":
+            return
+        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("VACUUM")
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _tell(self, row: Row[Any]) -> None:
+        self.ledger.append(
+            row.act,
+            time=datetime.fromisoformat(row.time),
+            actor=row.actor,
+            key=row.key,
+            **json.loads(row.facts),
+        )
+
+    def _check_version(self) -> None:
+        with self._engine.begin() as connection:
+            found = connection.execute(select(META.c.value).where(META.c.key == "schema")).scalar()
+            if found is None:
+                connection.execute(META.insert().values(key="schema", value=str(SCHEMA_VERSION)))
+            elif int(found) != SCHEMA_VERSION:
+                raise Damaged(
+                    f"{self.url}: is of version {found}, this Fairwatch reads {SCHEMA_VERSION}; "
+                    f"use the Fairwatch that wrote it."
+                )
+
+
+class Change:
+    """A transaction under way."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def execute(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a statement inside the transaction."""
+        return self.connection.execute(*args, **kwargs)
+
+    def act(self, act: str, *, time: datetime, actor: str, **facts: Any) -> None:
+        """Say in the ledger what this transaction does, if and only if it is committed."""
+        self.execute(
+            OUTBOX.insert().values(
+                key=uuid.uuid4().hex,
+                act=act,
+                actor=actor,
+                time=time.astimezone(UTC).isoformat(),
+                facts=json.dumps(facts, ensure_ascii=False),
+            )
+        )
+
+
+def _careful_sqlite(connection: Any, _: Any) -> None:
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "secure_delete=ON",
+        f"busy_timeout={BUSY_SECONDS * 1000}",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()

@@ -1,0 +1,152 @@
+"""The relational side of a site: what the tables are and which of their columns hold time."""
+
+from sqlalchemy import (
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+SCHEMA_VERSION = 1
+METADATA = MetaData()
+
+META = Table(
+    "meta",
+    METADATA,
+    Column("key", String, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+PART = Table(
+    "part",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("dataset", String, nullable=False),
+    Column("day", String, nullable=False),  # UTC day, or the organisation's for daily sums
+    Column("path", String, nullable=False, unique=True),  # relative to the site folder
+    Column("state", String, nullable=False),  # live | purging
+    Column("rows", Integer, nullable=False),
+    Column("bytes", Integer, nullable=False),
+    Column("sha256", String, nullable=False),
+    Column("oldest", Integer, nullable=False),  # event time, milliseconds since the epoch, UTC
+    Column("newest", Integer, nullable=False),
+    Column("made_from", String, nullable=False),  # what it was derived from, or the stream
+)
+Index("part_by_day", PART.c.dataset, PART.c.day)
+
+TOMBSTONE = Table(
+    "tombstone",
+    METADATA,
+    Column("dataset", String, primary_key=True),
+    Column("day", String, primary_key=True),
+    Column("purged", String, nullable=False),
+)
+
+STREAM = Table(
+    "stream",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("source", String, nullable=False),
+    Column("head", String, nullable=False),  # SHA-256 of the first line
+    Column("offset", Integer, nullable=False),  # bytes (after decompression) that are in the lake
+    Column("marks", LargeBinary, nullable=False),  # see ingest/streams.py
+    Column("newest", Integer, nullable=False),  # event time, milliseconds
+)
+Index("stream_by_head", STREAM.c.head)
+
+FILE = Table(
+    "file",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("stream", Integer, nullable=False),
+    Column("source", String, nullable=False),
+    Column("path", String, nullable=False),
+    Column("sha256", String, nullable=False),  # of the file as it lay there; empty while reading
+    Column("format", String, nullable=False),
+    Column("first_line", Integer, nullable=False),  # 1-based number of the first line taken
+    Column("lines", Integer, nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("ignored", Integer, nullable=False),
+    Column("rejected", Integer, nullable=False),
+    Column("duplicate", Integer, nullable=False),
+    Column("expired", Integer, nullable=False),
+    Column("newest", Integer, nullable=False),  # event time, milliseconds; 0 while unknown
+    Column("read", String, nullable=False),  # when, UTC
+)
+
+RUN = Table(
+    "run",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("job", String, nullable=False),
+    Column("step", String, nullable=False),
+    Column("started", String, nullable=False),
+    Column("finished", String),
+    Column("outcome", String, nullable=False),  # running | done | failed | taken up again
+    Column("message", Text, nullable=False),
+)
+
+ALARM = Table(
+    "alarm",
+    METADATA,
+    Column("key", String, primary_key=True),
+    Column("raised", String, nullable=False),
+    Column("message", Text, nullable=False),
+)
+
+CASE = Table(
+    "cases",
+    METADATA,
+    Column("id", String, primary_key=True),
+    Column("person", String, nullable=False),
+    Column("first_day", String, nullable=False),
+    Column("last_day", String, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("asked_by", String, nullable=False),
+    Column("asked", String, nullable=False),
+    Column("approved_by", String),
+    Column("approved", String),
+    Column("closed", String),
+)
+
+PACK = Table(
+    "pack",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("case", String, nullable=False),
+    Column("path", String, nullable=False),
+    Column("sha256", String, nullable=False),
+    Column("built", String, nullable=False),
+    Column("oldest", String, nullable=False),  # first day it holds
+)
+
+FINDING = Table(
+    "finding",
+    METADATA,
+    Column("id", String, primary_key=True),
+    Column("rule", String, nullable=False),
+    Column("person", String, nullable=False),
+    Column("week", String, nullable=False),
+    Column("first_day", String, nullable=False),
+    Column("last_day", String, nullable=False),
+    Column("body", Text, nullable=False),  # the finding as JSON
+    Column("made", String, nullable=False),
+    UniqueConstraint("rule", "person", "week", name="finding_once"),
+)
+
+OUTBOX = Table(
+    "outbox",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("key", String, nullable=False, unique=True),
+    Column("act", String, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("time", String, nullable=False),
+    Column("facts", Text, nullable=False),
+)

@@ -1,0 +1,133 @@
+"""An opened site folder: its settings, people, policies, lists, state and ledger, passed to every job."""
+
+import fcntl
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from functools import cached_property
+from pathlib import Path
+
+from sqlalchemy import select
+
+from config.document import read
+from config.people import People, read_people
+from config.policy import Policy
+from config.settings import Settings
+from config.sitelist import SiteList, site_list
+from errors import Locked, NoSuchThing
+from ledger import Ledger
+from state.store import State
+from state.tables import META
+
+SETTINGS = "fairwatch.yaml"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A site folder opened by `actor`; everything read from it is read once."""
+
+    folder: Path
+    settings: Settings
+    people: People
+    policies: tuple[Policy, ...]
+    sites: SiteList
+    state: State
+    ledger: Ledger
+    actor: str
+
+    @cached_property
+    def config_files(self) -> list[Path]:
+        """The files written by hand that decide what is stored and found."""
+        named = [self.settings.people, *self.settings.policy, *self.settings.sites]
+        return [self.folder / SETTINGS, *(self.folder / path for path in named)]
+
+    @cached_property
+    def categories(self) -> frozenset[str]:
+        """Categories any policy names: only their hosts are stored under their names."""
+        return frozenset().union(*(p.named_categories() for p in self.policies))
+
+    def policy_on(self, day: date) -> Policy | None:
+        """The policy a day is judged by; None where none is in force or nobody had been told."""
+        return next((p for p in self.policies if p.judges(day)), None)
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """What judging depends on, by digest: policy, people, lists."""
+        digests = {str(p.relative_to(self.folder)): _digest(p) for p in self.config_files[1:]}
+        return {**digests, "sites": self.sites.version}
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the site's lock: one writer at a time. Raises Locked."""
+        with (self.folder / ".lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise Locked(
+                    f"{self.folder}: another run is at work here; wait for it, or see "
+                    f"`fairwatch status`."
+                ) from None
+            yield
+
+    def note_settings(self, now: datetime) -> None:
+        """Write a ledger line for each hand-written file that is not what it was last time."""
+        digests = {str(p.relative_to(self.folder)): _digest(p) for p in self.config_files}
+        with self.state.change() as change:
+            row = change.execute(select(META.c.value).where(META.c.key == "settings")).scalar()
+            known: dict[str, str] = json.loads(row) if row else {}
+            if known == digests:
+                return
+            for name in sorted({*known, *digests}):
+                if known.get(name) != digests.get(name):
+                    change.act(
+                        "settings",
+                        time=now,
+                        actor=self.actor,
+                        file=name,
+                        was=known.get(name),
+                        now=digests.get(name),
+                    )
+            change.execute(META.delete().where(META.c.key == "settings"))
+            change.execute(META.insert().values(key="settings", value=json.dumps(digests)))
+
+    def by(self, actor: str) -> "Workspace":
+        """The same site in somebody else's hands."""
+        return replace(self, actor=actor)
+
+
+def open_site(folder: Path, actor: str) -> Workspace:
+    """Read a site folder's settings and open its stores.
+
+    Raises NoSuchThing where there is no fairwatch.yaml, BadConfiguration for what stands in it.
+    """
+    folder = folder.resolve()
+    if not (folder / SETTINGS).is_file():
+        raise NoSuchThing(
+            f"{folder}: is no site folder (no {SETTINGS} in it); "
+            f"`fairwatch init {folder} --policy b3` makes one."
+        )
+    settings = read(folder / SETTINGS, Settings)
+    policies = tuple(read(folder / path, Policy) for path in settings.policy)
+    ledger = Ledger(folder / "ledger")
+    state = (
+        State(settings.state, ledger)
+        if settings.state
+        else State.in_folder(folder / "state", ledger)
+    )
+    return Workspace(
+        folder=folder,
+        settings=settings,
+        people=read_people(folder / settings.people),
+        policies=policies,
+        sites=site_list([folder / path for path in settings.sites], list(policies)),
+        state=state,
+        ledger=ledger,
+        actor=actor,
+    )
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
