@@ -40,6 +40,8 @@ def parse(path: Path) -> tuple[Any, Where]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise BadConfiguration(f"{path}, line {line}: not YAML: {error.problem}.") from None
+    except yaml.YAMLError as error:
+        raise BadConfiguration(f"{path}: not YAML: {str(error).splitlines()[0]}.") from None
     where: Where = {(): 1}
     if node is not None:
         _walk(path, node, (), where)

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -39,7 +40,7 @@ TimeSpan = Annotated[Span, BeforeValidator(span)]
 
 def _no_overlap(spans: list[Span]) -> list[Span]:
     ordered = sorted(spans)
-    for (_, end), (start, _) in zip(ordered, ordered[1:], strict=False):
+    for (_, end), (start, _) in pairwise(ordered):
         if start < end:
             raise ValueError("expected spans that do not overlap")
     return ordered
@@ -121,6 +122,8 @@ def pattern(text: str) -> WorkingHours | None:
                 f"found {part.strip()!r}; expected days and hours such as `mon-fri 09:00-17:00`"
             )
         lower, upper = short.index(first[:3]), short.index((last or first)[:3])
+        if lower > upper:
+            raise ValueError(f"found {part.strip()!r}; expected days in order, such as `mon-fri`")
         for index in range(lower, upper + 1):
             days.setdefault(DAYS[index], []).append(span(hours))
     return WorkingHours(**days)

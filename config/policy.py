@@ -39,7 +39,7 @@ class Exemption(Model):
     purpose: str
     services: list[str] = []
     clause: str
-    effective: Effective = Effective()  # type: ignore[call-arg]
+    effective: Effective = Effective()
 
 
 class Permitted(Model):

@@ -124,6 +124,8 @@ USAGE = Dataset(
             ("work_low_min", pa.float64()),
             ("work_likely_min", pa.float64()),
             ("work_high_min", pa.float64()),
+            ("visits", pa.int32()),
+            ("contacts", pa.int32()),
         ]
     ),
     clock="day",
@@ -133,7 +135,39 @@ USAGE = Dataset(
     personal=("user",),
 )
 
-DATASETS: dict[str, Dataset] = {d.name: d for d in (EVENTS, REJECTS, ACTIVITY, USAGE)}
+BLOCKED = Dataset(
+    name="blocked",
+    holds="deliberate visits to blocked services, refused or let through, a person and day",
+    schema=pa.schema(
+        [
+            ("user", WORD),
+            ("identity", WORD),
+            ("day", pa.date32()),
+            ("service", WORD),
+            ("category", WORD),
+            ("denied", pa.int32()),
+            ("reached", pa.int32()),
+        ]
+    ),
+    clock="day",
+    day="local",
+    keep="usage",
+    sort=("user", "service"),
+    personal=("user", "service"),
+)
+
+FEED = Dataset(
+    name="feed",
+    holds="lines per source and quarter of an hour: what shows a feed that stood still",
+    schema=pa.schema([("source", WORD), ("start", INSTANT), ("lines", pa.int64())]),
+    clock="start",
+    day="local",
+    keep="usage",
+    sort=("source", "start"),
+    personal=(),
+)
+
+DATASETS: dict[str, Dataset] = {d.name: d for d in (EVENTS, REJECTS, ACTIVITY, USAGE, BLOCKED, FEED)}
 
 
 @dataclass(frozen=True)

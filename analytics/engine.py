@@ -1,0 +1,97 @@
+"""DuckDB over the lake: views of the partitions the catalogue names, and questions kept in sql/*.sql."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import duckdb
+import pyarrow as pa
+
+from lake.catalogue import Part
+from lake.datasets import DATASETS, Dataset
+
+R = TypeVar("R")
+
+
+class Engine:
+    """One DuckDB in memory, spilling into `work/`, closed with the `with` block."""
+
+    def __init__(self, site: Path, *, threads: int, memory_mb: int) -> None:
+        self._site = site
+        self._spill = site / "work" / "spill"
+        self._spill.mkdir(parents=True, exist_ok=True)
+        self.connection = duckdb.connect(
+            config={
+                "autoinstall_known_extensions": "false",
+                "threads": str(threads),
+                "memory_limit": f"{memory_mb}MB",
+                "temp_directory": str(self._spill),
+                "preserve_insertion_order": "false",
+            }
+        )
+        self.connection.execute("SET enable_progress_bar = false")
+        self.connection.execute("SET TimeZone = 'UTC'")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connection.close()
+
+    def view(self, dataset: Dataset, parts: Sequence[Part]) -> None:
+        """Show these parts as a view with the dataset's name."""
+        paths = [str(self._site / part.path) for part in parts]
+        if not paths:
+            self.table(dataset.name, dataset.schema.empty_table())
+            return
+        self.connection.read_parquet(paths, union_by_name=True).create_view(
+            dataset.name, replace=True
+        )
+
+    def table(self, name: str, rows: pa.Table) -> None:
+        """Make a small table of rows at hand, a policy's hours for example."""
+        self.connection.register("handed_over", rows)
+        self.connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS FROM handed_over")
+        self.connection.unregister("handed_over")
+
+    def make(self, name: str, question: str, **params: Any) -> None:
+        """Keep a question's answer as a table for the questions that follow."""
+        self.connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE {name} AS {sql(question)}", params
+        ).fetchall()
+
+    def rows(self, question: str, row: type[R], **params: Any) -> list[R]:
+        """A question's answer as dataclass rows, whose fields are the answer's columns."""
+        cursor = self.connection.execute(sql(question), params)
+        columns = [d[0] for d in cursor.description or []]
+        expected = [f.name for f in fields(row)]  # type: ignore[arg-type]
+        if columns != expected:
+            raise TypeError(f"{question}.sql answers {columns}, {row.__name__} has {expected}")
+        return [row(*values) for values in cursor.fetchall()]
+
+    def arrow(self, question: str, dataset: Dataset, **params: Any) -> pa.Table:
+        """A question's answer in a dataset's schema and order."""
+        self.connection.execute(f"CREATE OR REPLACE TEMP TABLE answer AS {sql(question)}", params)
+        order = ", ".join(f'"{column}"' for column in dataset.sort)
+        relation = self.connection.sql(f"FROM answer ORDER BY {order}")
+        return relation.to_arrow_table().select(dataset.schema.names).cast(dataset.schema)
+
+
+@cache
+def sql(question: str) -> str:
+    """The text of a question."""
+    return (Path(str(files("analytics"))) / "sql" / f"{question}.sql").read_text("utf-8")
+
+
+def questions() -> list[str]:
+    """The names of all questions."""
+    return sorted(p.stem for p in (Path(str(files("analytics"))) / "sql").glob("*.sql"))
+
+
+def views(engine: Engine, parts: Mapping[str, Sequence[Part]]) -> None:
+    """Show several datasets at once."""
+    for name, found in parts.items():
+        engine.view(DATASETS[name], found)

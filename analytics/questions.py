@@ -1,0 +1,215 @@
+"""The questions reports ask: one typed row each, one SQL file each, over the derived datasets."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import pyarrow as pa
+
+from analytics.engine import Engine
+from config.hours import day_bounds
+from lake import catalogue
+from lake.datasets import ACTIVITY, BLOCKED, FEED, INSTANT, USAGE
+from workspace import Workspace
+
+SMALLEST_GROUP = 5
+"""Groups below five people are never broken down."""
+
+RHYTHM_WEEKS = 4
+
+
+@dataclass(frozen=True)
+class Week:
+    """An ISO week of the organisation's days, Monday to Sunday."""
+
+    year: int
+    number: int
+
+    @classmethod
+    def of(cls, day: date) -> "Week":
+        """The week a day lies in."""
+        year, number, _ = day.isocalendar()
+        return cls(year, number)
+
+    @classmethod
+    def parse(cls, text: str) -> "Week":
+        """`2026-W45`; raises ValueError."""
+        year, sep, number = text.partition("-W")
+        if not sep:
+            raise ValueError(text)
+        week = cls(int(year), int(number))
+        _ = week.first_day
+        return week
+
+    @property
+    def first_day(self) -> date:
+        """Its Monday."""
+        return date.fromisocalendar(self.year, self.number, 1)
+
+    @property
+    def last_day(self) -> date:
+        """Its Sunday."""
+        return self.first_day + timedelta(days=6)
+
+    @property
+    def days(self) -> list[date]:
+        """Its seven days."""
+        return [self.first_day + timedelta(days=i) for i in range(7)]
+
+    def before(self, weeks: int) -> "Week":
+        """The week so many weeks earlier."""
+        return Week.of(self.first_day - timedelta(weeks=weeks))
+
+    def __str__(self) -> str:
+        return f"{self.year}-W{self.number:02d}"
+
+
+@dataclass(frozen=True)
+class TeamWeek:
+    """A team's week; minutes are null where there is no data."""
+
+    week: str
+    days_with_data: int
+    people_using: int
+    low_min: float | None
+    likely_min: float | None
+    high_min: float | None
+    work_low_min: float | None
+    work_likely_min: float | None
+    work_high_min: float | None
+
+
+@dataclass(frozen=True)
+class TeamService:
+    """A service's share of a team's week; no name: services of fewer than five people together."""
+
+    name: str | None
+    people: int | None
+    low_min: float
+    likely_min: float
+    high_min: float
+
+
+@dataclass(frozen=True)
+class TeamHour:
+    """An hour of the day over the week; minutes are null where one to four people were active."""
+
+    hour: int
+    low_min: float | None
+    likely_min: float | None
+    high_min: float | None
+
+
+@dataclass(frozen=True)
+class TeamBlocked:
+    """Visits to blocked sites of one category."""
+
+    category: str
+    denied: int
+    reached: int
+
+
+@dataclass(frozen=True)
+class FeedGap:
+    """A source that wrote nothing although it usually does."""
+
+    source: str
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True)
+class TeamFigures:
+    """Everything a weekly page shows of a team of five or more."""
+
+    weeks: list[TeamWeek]
+    services: list[TeamService]
+    hours: list[TeamHour]
+    blocked: list[TeamBlocked]
+
+
+@contextmanager
+def opened(ws: Workspace, first: date, last: date) -> Iterator[Engine]:
+    """An engine over the derived datasets of local days `first` to `last`."""
+    days = [first + timedelta(days=i) for i in range((last - first).days + 1)]
+    limits = ws.settings.limits
+    with (
+        Engine(ws.folder, threads=limits.threads, memory_mb=limits.memory_mb) as engine,
+        ws.state.read() as connection,
+    ):
+        for dataset in (ACTIVITY, USAGE, BLOCKED, FEED):
+            engine.view(dataset, catalogue.parts(connection, dataset.name, days))
+        yield engine
+
+
+def team_figures(
+    ws: Workspace, engine: Engine, users: Sequence[str], week: Week, weeks: int = 8
+) -> TeamFigures:
+    """A team's figures for `week` and the trend of the `weeks` up to it."""
+    zone = ws.settings.zone
+    first, last = day_bounds(week.first_day, zone)[0], day_bounds(week.last_day, zone)[1]
+    _words(engine, "members", "user", users)
+    trend = [week.before(n) for n in reversed(range(weeks))]
+    engine.table(
+        "weeks",
+        pa.table(
+            {
+                "week": [str(w) for w in trend],
+                "first_day": pa.array([w.first_day for w in trend], pa.date32()),
+                "last_day": pa.array([w.last_day for w in trend], pa.date32()),
+            }
+        ),
+    )
+    engine.make("feed_days", "feed_days", zone=str(zone))
+    return TeamFigures(
+        weeks=engine.rows("team_weeks", TeamWeek),
+        services=engine.rows(
+            "team_services", TeamService, first=first, last=last, k=SMALLEST_GROUP
+        ),
+        hours=engine.rows(
+            "team_hours", TeamHour, zone=str(zone), first=first, last=last, k=SMALLEST_GROUP
+        ),
+        blocked=engine.rows(
+            "team_blocked", TeamBlocked, first_day=week.first_day, last_day=week.last_day
+        ),
+    )
+
+
+def feed_gaps(ws: Workspace, first: date, last: date, now: datetime) -> list[FeedGap]:
+    """Gaps of local days `first` to `last`, judged by the four weeks before and the days themselves."""
+    since = first - timedelta(weeks=RHYTHM_WEEKS)
+    days = [since + timedelta(days=i) for i in range((last - since).days + 1)]
+    with opened(ws, since, last) as engine:
+        engine.table("calendar", _calendar(ws, days))
+        found = engine.rows(
+            "feed_gaps",
+            FeedGap,
+            zone=str(ws.settings.zone),
+            **{"from": first, "to": last},
+            until=now,
+        )
+    return found
+
+
+def _calendar(ws: Workspace, days: Sequence[date]) -> pa.Table:
+    """Which days are worked, and from when to when."""
+    rows: list[dict[str, object]] = []
+    for day in days:
+        policy = ws.policy_on(day) or (ws.policies[0] if ws.policies else None)
+        off = policy is None or policy.holidays.on(day)
+        hours = [] if policy is None or off else policy.working_hours.on(day, ws.settings.zone)
+        rows.append(
+            {
+                "day": day,
+                "working": bool(hours),
+                "opens": hours[0][0] if hours else None,
+                "closes": hours[-1][1] if hours else None,
+            }
+        )
+    columns = [("day", pa.date32()), ("working", pa.bool_()), ("opens", INSTANT)]
+    return pa.Table.from_pylist(rows, schema=pa.schema([*columns, ("closes", INSTANT)]))
+
+
+def _words(engine: Engine, table: str, column: str, words: Iterable[str]) -> None:
+    engine.table(table, pa.table({column: pa.array(sorted(words), pa.string())}))

@@ -1,0 +1,36 @@
+-- Intervals of one person's use of one service.
+-- in:  marks, $first, $last (the local day, UTC instants)
+-- out: the columns of the dataset `activity`; an interval ends where the next mark is further off
+--      than the likely cap; spans of one service never overlap, so their sums are their union
+WITH within AS (
+    SELECT
+        *,
+        lag(likely_end) OVER (PARTITION BY "user", service ORDER BY start) AS before
+    FROM marks
+    WHERE start >= $first AND start < $last AND likely_end > start
+),
+
+runs AS (
+    SELECT
+        *,
+        sum(CASE WHEN before >= start THEN 0 ELSE 1 END) OVER (
+            PARTITION BY "user", service ORDER BY start ROWS UNBOUNDED PRECEDING
+        ) AS run
+    FROM within
+)
+
+SELECT
+    "user",
+    service,
+    min(category) AS category,
+    min(start) AS start,
+    max(likely_end) AS end,
+    sum(epoch(low_end - start)) AS low_s,
+    sum(epoch(likely_end - start)) AS likely_s,
+    sum(epoch(high_end - start)) AS high_s,
+    max(grade) AS grade,
+    min(identity) AS identity,
+    string_agg(DISTINCT rule, '+' ORDER BY rule) AS rule,
+    count(*)::INTEGER AS marks
+FROM runs
+GROUP BY "user", service, run
