@@ -167,7 +167,9 @@ FEED = Dataset(
     personal=(),
 )
 
-DATASETS: dict[str, Dataset] = {d.name: d for d in (EVENTS, REJECTS, ACTIVITY, USAGE, BLOCKED, FEED)}
+DATASETS: dict[str, Dataset] = {
+    d.name: d for d in (EVENTS, REJECTS, ACTIVITY, USAGE, BLOCKED, FEED)
+}
 
 
 @dataclass(frozen=True)
@@ -224,6 +226,14 @@ STORES: tuple[Store, ...] = (
         "file",
         "events",
         "files being written, and what a killed run left; emptied by every run",
+    ),
+    Store(
+        "incoming",
+        ("incoming/**",),
+        "text",
+        "never",
+        "events",
+        "logs delivered here; Fairwatch only reads them, whoever delivers them takes them away",
     ),
     Store(
         "configuration",

@@ -1,0 +1,405 @@
+"""Findings: weeks that a rule of the policy asks a human to look at, and what speaks against them."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, timedelta
+from itertools import groupby
+from typing import Any
+
+import pyarrow as pa
+from sqlalchemy import select
+
+from analytics.engine import Engine
+from analytics.people import gap_days
+from analytics.questions import SMALLEST_GROUP, FeedGap, Week, feed_gaps, opened
+from config.hours import day_bounds
+from config.policy import BlockedSite, ExcessiveUse, Policy, WorkingHoursUse
+from lake import catalogue
+from lake.datasets import EVENTS
+from state.tables import FINDING
+from workspace import Workspace
+
+GRADES = {
+    "A": "a person's navigation was seen",
+    "B": "pages of the service itself were seen",
+    "C": "bursts of connections led by the service's own site were seen, no pages",
+    "D": "only names or tunnels were seen; this never counts",
+}
+IDENTITIES = {
+    "login": "the proxy asked for a name, and the list of people knows it",
+    "assigned": "no name was logged; the list of people assigns the address to this person",
+    "unlisted": "the log's name is not in the list of people",
+    "address": "nothing but an address is known",
+}
+
+
+@dataclass(frozen=True)
+class DayMeasure:
+    """One day of a finding: minutes as an interval, or counted visits to blocked sites."""
+
+    day: date
+    low: float
+    likely: float
+    high: float
+    note: str
+
+
+@dataclass(frozen=True)
+class Against:
+    """One thing that was checked and may speak for the person."""
+
+    check: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A matter to look at: never a verdict, never a rank."""
+
+    id: str
+    rule: str
+    kind: str
+    clauses: dict[str, str]
+    person: str
+    identity: str
+    week: str
+    first_day: date
+    last_day: date
+    unit: str
+    low: float
+    likely: float
+    high: float
+    threshold: str
+    grade: str
+    days: list[DayMeasure]
+    against: list[Against]
+    versions: dict[str, str]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data, days as ISO texts."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self), default=str))
+        return plain
+
+
+CHECKS = (
+    "threshold",
+    "interval",
+    "grade",
+    "embedded content",
+    "identity",
+    "shared device",
+    "breaks and free time",
+    "permitted and authorised use",
+    "team",
+    "missing data",
+    "calibration",
+)
+"""What must have been looked at before a finding can be built."""
+
+
+def findings(ws: Workspace, first: date, last: date, now: datetime) -> list[Finding]:
+    """Findings of the weeks that `first` to `last` touch, by week, person and rule.
+
+    The derived datasets must be up to date; days a feed gap touches are left out.
+    """
+    weeks = sorted({Week.of(first + timedelta(days=i)) for i in range((last - first).days + 1)},
+                   key=lambda w: w.first_day)  # fmt: skip
+    if not weeks:
+        return []
+    start, end = weeks[0].first_day, weeks[-1].last_day
+    gaps = feed_gaps(ws, start, end, now)
+    found: list[Finding] = []
+    with opened(ws, start, end) as engine:
+        for policy in ws.policies:
+            days = [d for w in weeks for d in w.days if ws.policy_on(d) is policy]
+            for rule in policy.rules:
+                found += _judge(ws, engine, policy, rule, days, gaps)
+    return sorted(found, key=lambda f: (f.first_day, f.person, f.rule))
+
+
+def remember(ws: Workspace, found: Sequence[Finding], weeks: Iterable[str], now: datetime) -> None:
+    """Store findings in the place of those of the same weeks."""
+    with ws.state.change() as change:
+        kept = {f.id: json.dumps(f.as_json(), sort_keys=True) for f in found}
+        query = select(FINDING.c.id, FINDING.c.body).where(FINDING.c.week.in_(list(weeks)))
+        known = {row.id: row.body for row in change.execute(query)}
+        for id_ in known.keys() - kept.keys():
+            change.execute(FINDING.delete().where(FINDING.c.id == id_))
+        for finding in found:
+            if known.get(finding.id) == kept[finding.id]:
+                continue
+            change.execute(FINDING.delete().where(FINDING.c.id == finding.id))
+            change.execute(
+                FINDING.insert().values(
+                    id=finding.id,
+                    rule=finding.rule,
+                    person=finding.person,
+                    week=finding.week,
+                    first_day=finding.first_day.isoformat(),
+                    last_day=finding.last_day.isoformat(),
+                    body=kept[finding.id],
+                    made=now.astimezone(UTC).isoformat(),
+                )
+            )
+        if known != kept:
+            change.act(
+                "findings",
+                time=now,
+                actor=ws.actor,
+                weeks=sorted(weeks),
+                new=sorted(kept.keys() - known.keys()),
+                gone=sorted(known.keys() - kept.keys()),
+            )
+
+
+def _judge(
+    ws: Workspace,
+    engine: Engine,
+    policy: Policy,
+    rule: ExcessiveUse | WorkingHoursUse | BlockedSite,
+    days: Sequence[date],
+    gaps: Sequence[FeedGap],
+) -> Iterator[Finding]:
+    withheld = gap_days(ws, gaps) & set(days)
+    judged = [d for d in days if d not in withheld]
+    engine.table(
+        "judged",
+        pa.table(
+            {
+                "week": pa.array([str(Week.of(d)) for d in judged], pa.string()),
+                "day": pa.array(judged, pa.date32()),
+            }
+        ),
+    )
+    if isinstance(rule, BlockedSite):
+        yield from _blocked(ws, engine, policy, rule, withheld)
+    else:
+        yield from _time(ws, engine, policy, rule, withheld)
+
+
+@dataclass(frozen=True)
+class _TimeRow:
+    user: str
+    identity: str
+    week: str
+    day: date
+    low_min: float
+    likely_min: float
+    high_min: float
+    outside_min: float
+    grade: str
+    visits: int
+    contacts: int
+
+
+@dataclass(frozen=True)
+class _BlockedRow:
+    user: str
+    identity: str
+    week: str
+    day: date
+    category: str
+    denied: int
+    reached: int
+
+
+@dataclass(frozen=True)
+class _Peers:
+    people: int
+    median_min: float | None
+
+
+@dataclass(frozen=True)
+class _Clients:
+    clients: int
+    shared: int
+
+
+def _time(
+    ws: Workspace,
+    engine: Engine,
+    policy: Policy,
+    rule: ExcessiveUse | WorkingHoursUse,
+    withheld: set[date],
+) -> Iterator[Finding]:
+    working = isinstance(rule, WorkingHoursUse) or rule.when == "working_time"
+    rows = engine.rows(
+        "findings_time", _TimeRow, minutes=rule.minutes, days=rule.days, working_time=working
+    )
+    where = "in working time" if working else "a day"
+    threshold = f"more than {rule.minutes:g} minutes {where} on at least {rule.days} days of a week"
+    for (user, week), group in groupby(rows, key=lambda r: (r.user, r.week)):
+        found = list(group)
+        outside = sum(r.outside_min for r in found)
+        visits, contacts = sum(r.visits for r in found), sum(r.contacts for r in found)
+        peers = _peers(ws, engine, user, found[-1].day, week, working)
+        against = {
+            "embedded content": (
+                f"{contacts} log lines named social media services on these days; {visits} signs "
+                f"of use were counted, all else (buttons, frames, polls, files) counts nothing."
+            ),
+            "breaks and free time": (
+                f"About {outside:.0f} further minutes lay in breaks or outside working hours and "
+                f"are not held against anybody."
+                if working
+                else "The rule counts the whole day; breaks are not taken out."
+            ),
+            "team": peers,
+        }
+        measures = [DayMeasure(r.day, r.low_min, r.likely_min, r.high_min, "") for r in found]
+        grade = max(r.grade for r in found)
+        yield _finding(
+            ws, policy, rule, found[0], measures, "minutes", threshold, grade, withheld, against
+        )
+
+
+def _blocked(
+    ws: Workspace, engine: Engine, policy: Policy, rule: BlockedSite, withheld: set[date]
+) -> Iterator[Finding]:
+    rows = engine.rows(
+        "findings_blocked", _BlockedRow, attempts=rule.attempts, reached=rule.reached
+    )
+    threshold = f"{rule.attempts} refused visits or {rule.reached} let through in a week"
+    for _, group in groupby(rows, key=lambda r: (r.user, r.week)):
+        found = list(group)
+        measures = [
+            DayMeasure(
+                r.day,
+                float(r.denied + r.reached),
+                float(r.denied + r.reached),
+                float(r.denied + r.reached),
+                f"{r.category}: {r.denied} refused, {r.reached} let through",
+            )
+            for r in found
+        ]
+        against = {
+            "embedded content": (
+                "Files, frames and widgets on other sites' pages are left out where the log shows "
+                "them; a refused tunnel shows no page, so a link followed by mistake looks the "
+                "same. Repeats within a minute are one visit."
+            ),
+            "breaks and free time": "Blocked sites stay blocked in breaks; hours play no part.",
+            "team": "Blocked-site visits are not compared between people.",
+        }
+        yield _finding(
+            ws, policy, rule, found[0], measures, "visits", threshold, "C", withheld, against
+        )
+
+
+def _finding(
+    ws: Workspace,
+    policy: Policy,
+    rule: ExcessiveUse | WorkingHoursUse | BlockedSite,
+    row: _TimeRow | _BlockedRow,
+    days: list[DayMeasure],
+    unit: str,
+    threshold: str,
+    grade: str,
+    withheld: set[date],
+    against: dict[str, str],
+) -> Finding:
+    """Put a finding together; a check that was not made is a bug and raises."""
+    week = Week.parse(row.week)
+    low, likely, high = (sum(getattr(d, b) for d in days) for b in ("low", "likely", "high"))
+    missing = sorted(d for d in withheld if d in week.days)
+    made: dict[str, str | Callable[[], str]] = {
+        **against,
+        "threshold": _threshold(rule.decided_by, threshold),
+        "interval": (
+            f"The true value lies between {low:.0f} and {high:.0f} {unit} by the rules of the "
+            f"method; only the lower figure is judged."
+        ),
+        "grade": f"Evidence of grade {grade}: {GRADES[grade]}.",
+        "identity": f"Identity `{row.identity}`: {IDENTITIES[row.identity]}.",
+        "shared device": lambda: _devices(ws, row.user, days),
+        "permitted and authorised use": lambda: _exempt(ws, policy, row.user, days[-1].day),
+        "missing data": (
+            f"{len(missing)} day(s) of the week are left out because the log has a gap in them."
+            if missing
+            else "The log has no gap in the working hours of this week."
+        ),
+        "calibration": "Fairwatch has not been calibrated on this organisation's network.",
+    }
+    texts = {check: (t() if callable(t := made[check]) else t) for check in CHECKS}
+    digest = hashlib.sha256(f"{policy.id}|{rule.id}|{row.user}|{row.week}".encode())
+    return Finding(
+        id=digest.hexdigest()[:12],
+        rule=rule.id,
+        kind=rule.kind,
+        clauses={c: policy.clauses[c] for c in rule.clauses},
+        person=row.user,
+        identity=row.identity,
+        week=row.week,
+        first_day=days[0].day,
+        last_day=days[-1].day,
+        unit=unit,
+        low=round(low, 2),
+        likely=round(likely, 2),
+        high=round(high, 2),
+        threshold=threshold,
+        grade=grade,
+        days=days,
+        against=[Against(check, text) for check, text in texts.items()],
+        versions={**ws.versions, "policy": f"{policy.id} {policy.version}"},
+    )
+
+
+def _threshold(decided_by: str, threshold: str) -> str:
+    if decided_by.strip().lower() == "suggestion":
+        return (
+            f"The number ({threshold}) is a suggestion of Fairwatch: nobody in the organisation "
+            f"has decided it yet, and nobody has been told it."
+        )
+    return f"The number ({threshold}) was decided by {decided_by}."
+
+
+def _peers(ws: Workspace, engine: Engine, user: str, day: date, week: str, working: bool) -> str:
+    person = ws.people.login(user, day)
+    team = ws.people.team(person.manager, day) if person else []
+    if len(team) <= SMALLEST_GROUP:
+        return "The team is too small to give a median without naming people."
+    engine.table("members", pa.table({"user": pa.array([p.user for p in team], pa.string())}))
+    peers = engine.rows("peer_median", _Peers, week=week, person=user, working_time=working)[0]
+    return (
+        f"The median of the {peers.people} others of the team in this week is "
+        f"{peers.median_min or 0:.0f} minutes."
+    )
+
+
+def _devices(ws: Workspace, user: str, days: Sequence[DayMeasure]) -> str:
+    first = day_bounds(days[0].day, ws.settings.zone)[0]
+    last = day_bounds(days[-1].day, ws.settings.zone)[1]
+    touched = [
+        first.date() + timedelta(days=i) for i in range((last.date() - first.date()).days + 1)
+    ]
+    limits = ws.settings.limits
+    with (
+        Engine(ws.folder, threads=limits.threads, memory_mb=limits.memory_mb) as engine,
+        ws.state.read() as connection,
+    ):
+        engine.view(EVENTS, catalogue.parts(connection, EVENTS.name, touched))
+        found = engine.rows("shared_clients", _Clients, person=user, first=first, last=last)[0]
+    if not found.shared:
+        return f"{found.clients} address(es) were used, none under another name in this time."
+    return (
+        f"{found.shared} of {found.clients} address(es) were used under other names as well: "
+        f"somebody else may have sat at the device."
+    )
+
+
+def _exempt(ws: Workspace, policy: Policy, user: str, day: date) -> str:
+    person = ws.people.login(user, day)
+    roles = person.roles if person else frozenset()
+    exempt = [e for e in policy.exempt if e.role in roles and e.effective.covers(day)]
+    if exempt:
+        return "; ".join(
+            f"role {e.role}: {e.purpose} (clause {e.clause}), left out" for e in exempt
+        )
+    permitted = ", ".join(ws.sites.name(p.service) for p in policy.permitted)
+    return (
+        "No role of this person is recorded as authorised work use"
+        + (f"; use of {permitted} is permitted and left out." if permitted else ".")
+        + " Ask whether there was a work purpose."
+    )
