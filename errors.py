@@ -68,6 +68,11 @@ class NoSuchThing(FairwatchError):
     meaning = "not found: no such site folder, case, person, team or week"
 
 
+class AlreadyThere(FairwatchError):
+    exit_code = 14
+    meaning = "already there: files a person may have changed are never overwritten"
+
+
 EXPECTED: tuple[type[FairwatchError], ...] = (
     WrongUsage,
     BadConfiguration,
@@ -81,5 +86,6 @@ EXPECTED: tuple[type[FairwatchError], ...] = (
     JobFailed,
     Damaged,
     NoSuchThing,
+    AlreadyThere,
 )
 """All expected failures in the order of their codes; help and docs are made from this table."""

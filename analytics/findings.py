@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 from sqlalchemy import select
 
+from analytics.derive import HIGH_CAP_S, LIKELY_CAP_S, LOW_CAP_S, SESSION_S
 from analytics.engine import Engine
 from analytics.people import gap_days
 from analytics.questions import SMALLEST_GROUP, FeedGap, Week, feed_gaps, opened
@@ -82,6 +83,14 @@ class Finding:
         plain: dict[str, Any] = json.loads(json.dumps(asdict(self), default=str))
         return plain
 
+
+DERIVED_BY = {
+    "low_cap_s": str(LOW_CAP_S),
+    "likely_cap_s": str(LIKELY_CAP_S),
+    "high_cap_s": str(HIGH_CAP_S),
+    "session_s": str(SESSION_S),
+}
+"""The numbers of the method, for whoever wants to compute a figure again."""
 
 CHECKS = (
     "threshold",

@@ -110,20 +110,24 @@ def _parquet(path: Path, limit: date, seen: Seen) -> None:
             f.name for f in schema if pa.types.is_timestamp(f.type) or pa.types.is_date(f.type)
         ]
         seen.rows += parquet.metadata.num_rows
-        bound = pa.scalar(datetime(limit.year, limit.month, limit.day, tzinfo=UTC))
+        bound = int(datetime(limit.year, limit.month, limit.day, tzinfo=UTC).timestamp() * 1000)
         for group in range(parquet.num_row_groups) if clocks else ():
-            table = parquet.read_row_group(group, columns=clocks)
-            columns = [
-                c.cast(pa.timestamp("ms")).cast(pa.timestamp("ms", "UTC"))
-                if pa.types.is_date(c.type) or c.type.tz is None
-                else c.cast(pa.timestamp("ms", "UTC"))
-                for c in table.columns
-            ]
+            columns = [_ms(c) for c in parquet.read_row_group(group, columns=clocks).columns]
             oldest = columns[0] if len(columns) == 1 else pc.min_element_wise(*columns)
             low = pc.min(oldest).as_py()
             if low is not None:
-                seen.oldest = low.date() if seen.oldest is None else min(seen.oldest, low.date())
-                seen.overdue += pc.sum(pc.less(oldest, bound.cast(oldest.type))).as_py() or 0
+                day = datetime.fromtimestamp(low / 1000, UTC).date()
+                seen.oldest = day if seen.oldest is None else min(seen.oldest, day)
+                seen.overdue += pc.sum(pc.less(oldest, bound)).as_py() or 0
+
+
+def _ms(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Milliseconds since the epoch; an instant without a zone is taken for UTC."""
+    unit = column.type if pa.types.is_date(column.type) else pa.timestamp("ms", column.type.tz)
+    truncated = column.cast(unit, safe=False)
+    if pa.types.is_date(column.type):
+        truncated = truncated.cast(pa.timestamp("ms"))
+    return truncated.cast(pa.int64())
 
 
 def _database(path: Path, limit: date, seen: Seen) -> None:

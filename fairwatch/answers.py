@@ -1,0 +1,143 @@
+"""How the longer answers look on the terminal."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import scheduler
+from analytics.findings import Finding
+from errors import UnreadableInput
+from fairwatch import check, show
+from ingest.run import Counts, FileReport
+from retention import Decision, Verification, sentence
+from workspace import Workspace
+
+
+def checked(path: Path, format_: str, logformat: str | None) -> check.Checked:
+    """What a file is; a file that cannot be opened is an answer too."""
+    try:
+        return check.check(path, format_, logformat)
+    except UnreadableInput as error:
+        return check.Checked(str(path), None, "not readable", None, error=str(error))
+
+
+def print_rows(files: Sequence[Path], format_: str, logformat: str | None, keep_url: bool) -> None:
+    """Normalised rows as JSON lines."""
+    for path in files:
+        for row in check.rows(path, format_, logformat, keep_url=keep_url):
+            print(json.dumps(row, ensure_ascii=False))
+
+
+def show_checked(files: Sequence[check.Checked]) -> None:
+    """One paragraph a file."""
+    for one in files:
+        show.say(f"{one.path}: {one.format or 'not recognised'} ({one.reason})")
+        if one.error:
+            continue
+        show.say(
+            f"  {one.lines:,} lines: {one.rows:,} would be read, {one.ignored:,} ignored on "
+            f"purpose, {one.rejected:,} not understood"
+        )
+        if one.first:
+            verdicts = ", ".join(f"{n:,} {v}" for v, n in sorted(one.verdicts.items()))
+            show.say(f"  from {one.first} to {one.last}; {verdicts}")
+        there = [name for name, found in one.present.items() if found]
+        show.say(f"  present: {', '.join(there) or 'nothing beyond addresses'}")
+        show.say(f"  evidence: {one.grade}")
+        for reason, facts in one.rejects.items():
+            show.say(f"  not understood ({facts['count']:,}): {reason}; first in line {facts['line']}: {facts['shape']}")  # fmt: skip
+
+
+def show_ingested(done: Sequence[FileReport], json_: bool) -> None:
+    """Counts a file and their sums; raises UnreadableInput where a file failed."""
+    totals = Counts()
+    for report in done:
+        totals.add(report.counts)
+    if json_:
+        show.as_json({"files": [r.as_json() for r in done], "totals": vars(totals)})
+    else:
+        header = ("file", "format", *vars(totals))
+        rows = [(r.path, r.format, *vars(r.counts).values()) for r in done]
+        show.table("Ingest", header, [*rows, ("total", "", *vars(totals).values())])
+    failed = [r.error for r in done if r.error]
+    if failed:
+        raise UnreadableInput("\n".join(failed))
+
+
+def show_findings(found: Sequence[Finding]) -> None:
+    """A paragraph a finding: a matter to look at, with what speaks against it."""
+    if not found:
+        show.say("Nothing to look at in these weeks.")
+    for one in found:
+        clauses = "; ".join(f"{number}: {text}" for number, text in one.clauses.items())
+        show.say(
+            f"{one.id}  {one.person}  {one.week}  {one.rule}\n"
+            f"  measure: {one.low:.0f} to {one.high:.0f} {one.unit} (likely {one.likely:.0f}) on "
+            f"{len(one.days)} days, grade {one.grade}; judged on the low figure\n"
+            f"  rule: {one.threshold}\n  clause {clauses}\n  what speaks against it:"
+        )
+        for against in one.against:
+            show.say(f"    {against.check}: {against.text}")
+    if found:
+        show.say(
+            "These are matters to look at, not verdicts; opening a person's data needs a case."
+        )
+
+
+def show_plan(decisions: Sequence[Decision], json_: bool) -> None:
+    """What would go and what stays."""
+    if json_:
+        show.as_json({"decisions": decisions})
+        return
+    rows = [
+        ("remove" if d.remove else "keep", d.item.store, d.item.name, d.item.rows, d.due, d.reason)
+        for d in decisions
+    ]
+    show.table("Plan", ("what", "store", "name", "rows", "due", "reason"), rows)
+
+
+def show_verification(found: Verification, json_: bool) -> None:
+    """Store by store, and the verdict."""
+    if json_:
+        show.as_json(found.as_json())
+        return
+    rows = [
+        (s.store, s.files, s.rows, s.oldest_event, s.overdue_rows, len(s.unreadable))
+        for s in found.stores
+    ]
+    header = ("store", "files", "rows", "oldest event", "overdue", "unreadable")
+    show.table(f"As of {found.as_of:%Y-%m-%d}", header, rows)
+    if found.clean:
+        show.say(sentence(found))
+
+
+def show_step(done: scheduler.Done) -> None:
+    """A step of a job as it ends."""
+    show.say(f"{done.step}: {done.outcome}: {done.message}")
+
+
+def show_status(ws: Workspace, found: scheduler.Status, now: datetime, json_: bool) -> None:
+    """What IT looks at in the morning."""
+    if json_:
+        show.as_json(found)
+        return
+    show.say(f"{ws.settings.organisation.name}: {ws.folder}")
+    show.say(f"events from {found.first_event or '-'} to {found.last_event or '-'}")
+    show.table(
+        "Last runs",
+        ("step", "started", "finished", "outcome", "message"),
+        [(r.step, r.started, r.finished, r.outcome, r.message) for r in found.runs],
+    )
+    show.table(
+        "Sources",
+        ("source", "files", "rows", "not understood", "newest line", "gaps, last seven days"),
+        [
+            (s.source, s.files, s.rows, s.rejected, s.newest, "; ".join(s.gaps))
+            for s in found.sources
+        ],
+    )
+    for alarm in found.alarms:
+        show.say(f"ALARM {alarm}")
+    for entry in found.overdue:
+        show.say(f"OVERDUE {entry}")

@@ -1,0 +1,144 @@
+"""`fairwatch doctor`: what is wrong with this installation, and how to mend it."""
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+
+from errors import BadConfiguration, FairwatchError
+from fairwatch import place, show
+from ingest.run import discover
+from workspace import Workspace, open_site
+
+ROOM = 5 << 30
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """One thing that was looked at: `ok`, `warning` or `wrong`, and what to do."""
+
+    what: str
+    state: str
+    advice: str
+
+
+def examine(folder: Path, now: datetime, actor: str, json_: bool) -> None:
+    """Look at settings, sources, people, policy, disk and ledger; raises BadConfiguration."""
+    found = [*_machine(folder)]
+    try:
+        ws = open_site(folder, actor)
+    except FairwatchError as error:
+        found.append(Complaint("settings", "wrong", str(error)))
+    else:
+        for check in (_sources, _people, _policy, _mail, _ledger):
+            found += [*check(ws, now)]
+    if json_:
+        show.as_json({"checks": found})
+    else:
+        show.table(
+            "Doctor", ("what", "state", "advice"), [(c.what, c.state, c.advice) for c in found]
+        )
+    if any(c.state == "wrong" for c in found):
+        raise BadConfiguration("something is wrong; see above.")
+
+
+Check = Callable[[Workspace, datetime], Iterator[Complaint]]
+
+
+def _machine(folder: Path) -> Iterator[Complaint]:
+    python = ".".join(str(n) for n in sys.version_info[:3])
+    yield Complaint("Python", "ok", python)
+    engines = ", ".join(f"{name} {metadata.version(name)}" for name in ("duckdb", "pyarrow"))
+    yield Complaint("libraries", "ok", engines)
+    free = shutil.disk_usage(folder).free
+    state = "ok" if free > ROOM else "warning"
+    yield Complaint("disk", state, f"{free / (1 << 30):.1f} GiB free")
+    mode = folder.stat().st_mode & 0o007
+    if mode:
+        yield Complaint(
+            "rights", "warning", f"everybody on this machine can enter {folder}: chmod o= {folder}"
+        )
+
+
+def _sources(ws: Workspace, _: datetime) -> Iterator[Complaint]:
+    if not ws.settings.sources:
+        yield Complaint(
+            "sources", "wrong", "none: name your logs under `sources` in fairwatch.yaml"
+        )
+    for source in ws.settings.sources:
+        files = discover(ws, source.name)
+        told = f"{len(files)} files" if files else f"no file matches {', '.join(source.paths)}"
+        yield Complaint(f"source {source.name}", "ok" if files else "warning", told)
+
+
+def _people(ws: Workspace, now: datetime) -> Iterator[Complaint]:
+    today = now.date()
+    people = [p for p in ws.people.rows if p.on(today)]
+    if not people:
+        yield Complaint("people", "warning", "nobody: without people.csv there are no teams")
+        return
+    yield Complaint("people", "ok", f"{len(people)} people, {len(ws.people.managers())} managers")
+    silent = [m for m in ws.people.managers() if not ((p := ws.people.find(m)) and p.email)]
+    if silent:
+        yield Complaint("managers", "warning", f"no e-mail address for {', '.join(silent)}")
+
+
+def _policy(ws: Workspace, now: datetime) -> Iterator[Complaint]:
+    policy = ws.policy_on(now.astimezone(ws.settings.zone).date())
+    if policy is None:
+        yield Complaint("policy", "wrong", "none is in force today, or notice was not yet given")
+        return
+    suggested = [r.id for r in policy.rules if r.decided_by.strip().lower() == "suggestion"]
+    if suggested:
+        yield Complaint(
+            "policy",
+            "warning",
+            f"{', '.join(suggested)}: the numbers are suggestions; decide them and put a name "
+            f"into `decided_by`",
+        )
+    else:
+        yield Complaint("policy", "ok", f"{policy.title}, {policy.version}")
+
+
+def _mail(ws: Workspace, _: datetime) -> Iterator[Complaint]:
+    mail = ws.settings.mail
+    if mail is None:
+        yield Complaint("mail", "warning", "not set up: nobody hears of a failing night")
+    elif mail.password_file and not mail.password_file.is_file():
+        yield Complaint("mail", "wrong", f"{mail.password_file} does not exist")
+    else:
+        yield Complaint("mail", "ok", f"{mail.host}:{mail.port}, {mail.security}")
+
+
+def _ledger(ws: Workspace, _: datetime) -> Iterator[Complaint]:
+    try:
+        lines, head = ws.ledger.verify()
+        yield Complaint("ledger", "ok", f"{lines} acts, head {head[:12]}…")
+    except FairwatchError as error:
+        yield Complaint("ledger", "wrong", str(error))
+
+
+def site_if_any(site: Path | None) -> Workspace | None:
+    """The site folder if there is one here: checking a pack does not need it."""
+    try:
+        return place.opened(site)
+    except FairwatchError:
+        if site is not None:
+            raise
+        return None
+
+
+def log_trace(trace: str, now: datetime) -> Path:
+    """Keep the trace of an unexpected failure where IT finds it, one file a day."""
+    try:
+        folder = place.find_site(None) / "logs"
+        folder.mkdir(exist_ok=True)
+    except (FairwatchError, OSError):
+        folder = Path.cwd()
+    path = folder / f"fairwatch-{now:%Y-%m-%d}.log"
+    with path.open("a", encoding="utf-8") as log:
+        log.write(f"{now.isoformat()} unexpected failure\n{trace}\n")
+    return path

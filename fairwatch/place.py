@@ -1,0 +1,47 @@
+"""What only the outermost layer may ask for: the clock, the site folder, who is typing."""
+
+import getpass
+import os
+import socket
+from datetime import UTC, datetime
+from pathlib import Path
+
+from errors import NoSuchThing
+from workspace import SETTINGS, Workspace, open_site
+
+
+def now() -> datetime:
+    """The present instant."""
+    return datetime.now(UTC)
+
+
+def actor() -> str:
+    """Who is at the terminal: the login behind sudo, if any, and the machine."""
+    user = os.environ.get("SUDO_USER") or _login()
+    return f"{user}@{socket.gethostname()}"
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container without a user database
+        return f"uid {os.getuid()}"
+
+
+def find_site(site: Path | None) -> Path:
+    """The folder named, or the one stood in or above that holds fairwatch.yaml."""
+    if site is not None:
+        return site
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / SETTINGS).is_file():
+            return folder
+    raise NoSuchThing(
+        f"{here}: neither this folder nor one above it holds {SETTINGS}; "
+        f"name the site folder with --site, or make one with `fairwatch init DIR --policy b3`."
+    )
+
+
+def opened(site: Path | None) -> Workspace:
+    """The site folder, opened by whoever is typing."""
+    return open_site(find_site(site), actor())

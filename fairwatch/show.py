@@ -1,0 +1,103 @@
+"""Answers on the terminal: tables for people, JSON and CSV for programs, progress on standard error."""
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, fields, is_dataclass
+from datetime import date, datetime
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+ERRORS = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def say(text: str = "") -> None:
+    """A line for whoever is reading."""
+    print(text)
+
+
+def warn(text: str) -> None:
+    """A line on standard error."""
+    print(text, file=sys.stderr)
+
+
+def as_json(value: Any) -> None:
+    """One JSON document on standard output."""
+    print(json.dumps(value, indent=1, default=plain, ensure_ascii=False))
+
+
+def plain(value: Any) -> Any:
+    """Plain data of what JSON does not know."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, date | datetime):
+        return value.isoformat()
+    if isinstance(value, set | frozenset | tuple):
+        return sorted(value)
+    return str(value)
+
+
+def as_csv(row: type[Any], rows: Sequence[Any]) -> None:
+    """Rows with their fields as header; for programs, so cells stay as they are."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    names = [f.name for f in fields(row)]
+    writer.writerow(names)
+    for one in rows:
+        writer.writerow([_cell(getattr(one, name)) for name in names])
+
+
+def table(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """A table: drawn on a terminal, tab-separated elsewhere."""
+    if not sys.stdout.isatty():
+        print("\t".join(header))
+        for row in rows:
+            print("\t".join(_printable(_cell(value)) for value in row))
+        return
+    drawn = Table(title=title, title_justify="left")
+    for index, name in enumerate(header):
+        numeric = bool(rows) and all(isinstance(r[index], int | float | None) for r in rows)
+        drawn.add_column(name, justify="right" if numeric else "left")
+    for row in rows:
+        drawn.add_row(*(_printable(_cell(value)) for value in row))
+    # Markup in a log's user name must not colour the terminal.
+    Console(markup=False, highlight=False).print(drawn, markup=False)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.3f}".rstrip("0").rstrip(".")
+    return value.isoformat() if isinstance(value, date | datetime) else str(value)
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)
+
+
+@contextmanager
+def progress(what: str, total: int | None = None) -> Iterator[Callable[[str, int], None]]:
+    """A bar on a terminal, a plain line a file or day elsewhere; both on standard error."""
+    if not sys.stderr.isatty():
+        seen: set[str] = set()
+
+        def line(name: str, _: int) -> None:
+            if name not in seen:
+                seen.add(name)
+                warn(f"{what}: {_printable(name)}")
+
+        yield line
+        return
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=ERRORS, transient=True) as bar:
+        task = bar.add_task(what, total=total)
+
+        def advance(name: str, amount: int) -> None:
+            bar.update(task, description=f"{what} {_printable(name)[-60:]}", advance=amount)
+
+        yield advance

@@ -1,0 +1,101 @@
+"""A BagIt bag in a zip whose bytes depend on nothing but its content."""
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+from errors import ProofFailed, UnreadableInput
+
+DECLARATION = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
+EPOCH = (1980, 1, 1, 0, 0, 0)
+LARGEST = 2 << 30
+"""A pack that unpacks to more is not one of ours."""
+
+
+def build(name: str, payload: Mapping[str, bytes], info: Mapping[str, str]) -> bytes:
+    """A zip with one folder `name`: the payload under data/, manifests, bag-info.
+
+    The same arguments give the same bytes: entries are sorted, dated 1980, with fixed rights.
+    """
+    data = {f"data/{path}": content for path, content in payload.items()}
+    octets = sum(len(content) for content in data.values())
+    described = {**info, "Payload-Oxum": f"{octets}.{len(data)}"}
+    tags = {
+        "bagit.txt": DECLARATION,
+        "bag-info.txt": "".join(f"{k}: {_flat(v)}\n" for k, v in described.items()).encode(),
+        "manifest-sha256.txt": _manifest(data),
+    }
+    tags["tagmanifest-sha256.txt"] = _manifest(tags)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for path, content in sorted({**data, **tags}.items()):
+            entry = zipfile.ZipInfo(f"{name}/{path}", EPOCH)
+            entry.external_attr = 0o100644 << 16
+            entry.create_system = 3
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, content)
+    return buffer.getvalue()
+
+
+def verify(path: Path) -> dict[str, str]:
+    """Check a packed bag; its bag-info.
+
+    1. every member lies in one folder and none leaves it; 2. the tag manifest fits the tag files;
+    3. the manifest names exactly the payload; 4. every digest fits. Raises ProofFailed naming the
+    first member that does not.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {m.filename: m for m in archive.infolist() if not m.is_dir()}
+            if len(members) != len([m for m in archive.infolist() if not m.is_dir()]):
+                raise ProofFailed(f"{path}: a name stands twice in the pack.")
+            if sum(m.file_size for m in members.values()) > LARGEST:
+                raise ProofFailed(f"{path}: unpacks to more than {LARGEST >> 30} GiB; not read.")
+            content = {name: archive.read(name) for name in members}
+    except FileNotFoundError:
+        raise UnreadableInput(f"{path}: there is no such file.") from None
+    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
+        raise ProofFailed(f"{path}: is no zip that can be read whole: {error}.") from None
+    roots = {PurePosixPath(name).parts[0] for name in content}
+    for name in content:
+        if ".." in PurePosixPath(name).parts or name.startswith("/") or "\\" in name:
+            raise ProofFailed(f"{path}: member {name!r} leaves the pack's folder.")
+    if len(roots) != 1:
+        raise ProofFailed(f"{path}: expected one folder, found {len(roots)}.")
+    files = {name.partition("/")[2]: body for name, body in content.items()}
+    if files.get("bagit.txt") != DECLARATION:
+        raise ProofFailed(f"{path}: bagit.txt is missing or not what BagIt 1.0 asks for.")
+    tags = {n for n in files if not n.startswith("data/") and n != "tagmanifest-sha256.txt"}
+    _compare(path, files, "tagmanifest-sha256.txt", tags)
+    _compare(path, files, "manifest-sha256.txt", {n for n in files if n.startswith("data/")})
+    lines = files["bag-info.txt"].decode("utf-8", "replace").splitlines()
+    return dict(line.split(": ", 1) for line in lines if ": " in line)
+
+
+def _compare(path: Path, files: Mapping[str, bytes], manifest: str, expected: set[str]) -> None:
+    if manifest not in files:
+        raise ProofFailed(f"{path}: {manifest} is missing.")
+    listed: dict[str, str] = {}
+    for line in files[manifest].decode("utf-8", "replace").splitlines():
+        digest, _, name = line.partition("  ")
+        listed[name] = digest
+    for name in sorted(expected - listed.keys()):
+        raise ProofFailed(f"{path}: {name} is not in {manifest}: it was added later.")
+    for name in sorted(listed.keys() - expected):
+        raise ProofFailed(f"{path}: {name} stands in {manifest} and is missing.")
+    for name, digest in sorted(listed.items()):
+        if hashlib.sha256(files[name]).hexdigest() != digest:
+            raise ProofFailed(f"{path}: {name} is not what {manifest} says: it was changed.")
+
+
+def _manifest(files: Mapping[str, bytes]) -> bytes:
+    """Lines that `sha256sum -c` reads."""
+    return "".join(
+        f"{hashlib.sha256(body).hexdigest()}  {name}\n" for name, body in sorted(files.items())
+    ).encode()
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.split())
