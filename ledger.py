@@ -87,7 +87,7 @@ class Ledger:
             seq += 1
             where = f"ledger/{line.segment} line {line.number}"
             _check(line, prev, seq, where)
-            if not line.act["time"].startswith(line.segment[:7]):
+            if not str(line.act["time"]).startswith(line.segment[:7]):
                 raise ProofFailed(f"{where}: stands in the wrong month for {line.act['time']}.")
             prev, count = line.digest, count + 1
         return count, prev

@@ -22,7 +22,7 @@ from ingest.run import discover, ingest
 from lake import catalogue
 from lake.write import instant
 from reports import mail
-from reports.weekly import weekly
+from reports.weekly import index, weekly
 from retention import planned, purge, sentence, verify
 from state.tables import ALARM, FILE, RUN
 from workspace import Workspace, open_site
@@ -80,6 +80,7 @@ def _findings(ws: Workspace, now: datetime) -> str:
 
 def _purge(ws: Workspace, now: datetime) -> str:
     done = purge(ws, now)
+    index(ws)
     return f"{len(done.removed)} items removed; {sentence(done.verification)}"
 
 
@@ -212,7 +213,7 @@ def _alarm(ws: Workspace, key: str, message: str, now: datetime) -> None:
     if ws.settings.mail is not None:
         subject = f"Fairwatch: {key} failed at {ws.settings.organisation.name}"
         try:
-            mail.alarm(ws.settings.mail, subject, message, now)
+            mail.alarm(ws.settings.mail, subject, message, now, ws.folder)
         except MailFailed:
             return  # not raised, so that the next night tries again; `status` shows the failure
     with ws.state.change() as change:

@@ -134,6 +134,7 @@ def _answer(
         engine.view(EVENTS, inputs)
         engine.table("hours", _hours(ws, day, policy))
         engine.table("excused", _excused(ws, day, policy))
+        engine.table("categories", _categories(ws, policy))
         engine.table("blocked_services", _blocked(ws, policy))
         engine.make(
             "marks",
@@ -189,6 +190,13 @@ def _excused(ws: Workspace, day: date, policy: Policy | None) -> pa.Table:
                 rows += [{"user": person.user, "service": s} for s in services]
     schema = pa.schema([("user", pa.string()), ("service", pa.string())])
     return pa.Table.from_pylist(rows, schema=schema)
+
+
+def _categories(ws: Workspace, policy: Policy | None) -> pa.Table:
+    """What the day's policy calls social media; where none is in force, what any of them does."""
+    policies = [policy] if policy else ws.policies
+    chosen = {c for p in policies for c in p.categories}
+    return pa.table({"category": pa.array(sorted(chosen), pa.string())})
 
 
 def _blocked(ws: Workspace, policy: Policy | None) -> pa.Table:

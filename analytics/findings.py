@@ -244,7 +244,14 @@ def _time(
         outside = sum(r.outside_min for r in found)
         visits, contacts = sum(r.visits for r in found), sum(r.contacts for r in found)
         peers = _peers(ws, engine, user, found[-1].day, week, working)
+        grade = max(r.grade for r in found)
+        low, high = sum(r.low_min for r in found), sum(r.high_min for r in found)
         against = {
+            "interval": (
+                f"The true value lies between {low:.0f} and {high:.0f} minutes by the rules of "
+                f"the method; only the lower figure is judged."
+            ),
+            "grade": f"Evidence of grade {grade}: {GRADES[grade]}.",
             "embedded content": (
                 f"{contacts} log lines named social media services on these days; {visits} signs "
                 f"of use were counted, all else (buttons, frames, polls, files) counts nothing."
@@ -258,7 +265,6 @@ def _time(
             "team": peers,
         }
         measures = [DayMeasure(r.day, r.low_min, r.likely_min, r.high_min, "") for r in found]
-        grade = max(r.grade for r in found)
         yield _finding(
             ws, policy, rule, found[0], measures, "minutes", threshold, grade, withheld, against
         )
@@ -284,6 +290,11 @@ def _blocked(
             for r in found
         ]
         against = {
+            "interval": (
+                "Refused requests are counted, not estimated; what a person meant by them the log "
+                "does not say."
+            ),
+            "grade": "Evidence of grade C: names of sites were seen, no pages.",
             "embedded content": (
                 "Files, frames and widgets on other sites' pages are left out where the log shows "
                 "them; a refused tunnel shows no page, so a link followed by mistake looks the "
@@ -316,16 +327,11 @@ def _finding(
     made: dict[str, str | Callable[[], str]] = {
         **against,
         "threshold": _threshold(rule.decided_by, threshold),
-        "interval": (
-            f"The true value lies between {low:.0f} and {high:.0f} {unit} by the rules of the "
-            f"method; only the lower figure is judged."
-        ),
-        "grade": f"Evidence of grade {grade}: {GRADES[grade]}.",
-        "identity": f"Identity `{row.identity}`: {IDENTITIES[row.identity]}.",
+        "identity": f"Identity \u201c{row.identity}\u201d: {IDENTITIES[row.identity]}.",
         "shared device": lambda: _devices(ws, row.user, days),
         "permitted and authorised use": lambda: _exempt(ws, policy, row.user, days[-1].day),
         "missing data": (
-            f"{len(missing)} day(s) of the week are left out because the log has a gap in them."
+            f"Days of this week left out because the log has a gap in them: {len(missing)}."
             if missing
             else "The log has no gap in the working hours of this week."
         ),
@@ -391,9 +397,9 @@ def _devices(ws: Workspace, user: str, days: Sequence[DayMeasure]) -> str:
         engine.view(EVENTS, catalogue.parts(connection, EVENTS.name, touched))
         found = engine.rows("shared_clients", _Clients, person=user, first=first, last=last)[0]
     if not found.shared:
-        return f"{found.clients} address(es) were used, none under another name in this time."
+        return f"Addresses used: {found.clients}, none of them under another name in this time."
     return (
-        f"{found.shared} of {found.clients} address(es) were used under other names as well: "
+        f"Addresses used: {found.clients}, of which {found.shared} under other names as well: "
         f"somebody else may have sat at the device."
     )
 

@@ -74,8 +74,10 @@ def _sentence(path: Path, where: Where, data: Any, fault: Any) -> str:
     # Pydantic puts the tag of a tagged union into the location; the file knows no such key.
     location: tuple[str | int, ...] = ()
     for part in fault["loc"]:
-        if (*location, part) in where or part == fault["loc"][-1]:
+        if (*location, part) in where:
             location = (*location, part)
+    if fault["type"] == "missing":
+        location = (*location, fault["loc"][-1])
     known = location
     while known not in where:
         known = known[:-1]

@@ -44,6 +44,7 @@ class People:
         self.rows = list(rows)
         self._by_user: dict[str, list[Person]] = defaultdict(list)
         self._by_address: dict[str, list[Person]] = defaultdict(list)
+        self._managers: dict[str, str] = {}
         for row in self.rows:
             self._by_user[row.user.casefold()].append(row)
             for address in row.addresses:
@@ -67,11 +68,19 @@ class People:
 
     def team(self, manager: str, day: date) -> list[Person]:
         """The people of one manager on `day`."""
-        return [r for r in self.rows if r.manager == manager and r.on(day)]
+        name = self._canonical(manager)
+        return [r for r in self.rows if r.on(day) and self._canonical(r.manager) == name]
 
     def managers(self) -> list[str]:
-        """Everybody who is named as a manager, sorted."""
-        return sorted({r.manager for r in self.rows if r.manager})
+        """Everybody who is named as a manager, by user where there is one, sorted."""
+        return sorted({self._canonical(r.manager) for r in self.rows if r.manager})
+
+    def _canonical(self, manager: str) -> str:
+        """A manager is written as user, e-mail or name, and not always the same way."""
+        if manager not in self._managers:
+            found = self.find(manager) if manager else None
+            self._managers[manager] = found.user if found else manager
+        return self._managers[manager]
 
     def find(self, who: str) -> Person | None:
         """A person by user, e-mail or full name (managers are written in any of the three)."""
@@ -111,7 +120,9 @@ def read_people(path: Path) -> People:
         for row in reader:
             rows.append(_person(path, reader.line_num, row))
     except csv.Error as error:
-        raise BadConfiguration(f"{path}, line {reader.line_num}: not CSV: {error}.") from None
+        raise BadConfiguration(
+            f"{path}, line {reader.reader.line_num}: not CSV: {error}."
+        ) from None
     _refuse_overlaps(path, rows)
     return People(rows)
 

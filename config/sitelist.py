@@ -1,7 +1,7 @@
 """Site lists: which host belongs to which service, in which role and category."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -51,6 +51,11 @@ class Match:
     role: Role
     suffix: str
 
+    @property
+    def sensitive(self) -> bool:
+        """Whether the list marks it so, by itself or by its category."""
+        return self.service.sensitive or self.service.category in SENSITIVE
+
 
 class SiteList:
     """Longest suffix on a label boundary; earlier layers win over later ones."""
@@ -73,13 +78,19 @@ class SiteList:
 
         The customer's layer wins as a whole: its shortest suffix beats a longer shipped one.
         """
+        return next(self._matches(host), None)
+
+    def sensitive(self, host: str) -> bool:
+        """Whether any list says that the host must never be named: there the other lists give way."""
+        return any(m.sensitive for m in self._matches(host))
+
+    def _matches(self, host: str) -> Iterator[Match]:
+        """The longest suffix in each layer that knows the host."""
         labels = host.lower().strip(".").split(".")
         suffixes = [".".join(labels[i:]) for i in range(len(labels))]
         for layer in self._layers:
-            for suffix in suffixes:
-                if found := layer.get(suffix):
-                    return found
-        return None
+            if found := next((layer[s] for s in suffixes if s in layer), None):
+                yield found
 
     def name(self, service: str) -> str:
         """The display name of a service id."""

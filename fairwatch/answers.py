@@ -1,6 +1,5 @@
 """How the longer answers look on the terminal."""
 
-import json
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -26,7 +25,7 @@ def print_rows(files: Sequence[Path], format_: str, logformat: str | None, keep_
     """Normalised rows as JSON lines."""
     for path in files:
         for row in check.rows(path, format_, logformat, keep_url=keep_url):
-            print(json.dumps(row, ensure_ascii=False))
+            print(show.json_text(row))
 
 
 def show_checked(files: Sequence[check.Checked]) -> None:

@@ -3,6 +3,7 @@
 import sys
 import traceback
 from datetime import UTC, date, datetime
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +20,7 @@ from fairwatch import answers, demo, doctor, place, show, start
 from ingest import run as ingesting
 from lake.files import sha256
 from reports import cases, evidence, mail
-from reports.weekly import weekly
+from reports.weekly import index, weekly
 from workspace import Workspace
 
 app = typer.Typer(
@@ -58,6 +59,7 @@ Why = Annotated[
 ]
 Confirm = Annotated[bool, typer.Option("--confirm", help="Yes, the clock and the share are right.")]
 ROUTINE = "routine check by IT"
+YEARS, LONGEST = (2000, 2100), 3660
 
 
 @app.command()
@@ -138,6 +140,7 @@ def activity_(
     site: Site = None,
 ) -> None:
     """Intervals of active use."""
+    _in_order(first, last)
     ws = _derived(site)
     _looking(ws, "activity", first, last, reason)
     found = activity(ws, first.date(), last.date())
@@ -154,6 +157,7 @@ def usage_(
     site: Site = None,
 ) -> None:
     """Sums a person, day and category; a day with a feed gap has empty numbers."""
+    _in_order(first, last)
     ws = _derived(site)
     _looking(ws, "usage", first, last, reason)
     gaps = feed_gaps(ws, first.date(), last.date(), place.now())
@@ -170,6 +174,7 @@ def findings_(
     site: Site = None,
 ) -> None:
     """Matters to look at, with clause, measure, range, grade, and what speaks against."""
+    _in_order(first, last)
     ws = _derived(site)
     _looking(ws, "findings", first, last, reason)
     found = findings(ws, first.date(), last.date(), place.now())
@@ -190,9 +195,10 @@ def report_weekly(
     site: Site = None,
 ) -> None:
     """Managers' summaries: one page a team, no names."""
+    asked = None if week is None else _week(week)
     ws = _derived(site)
     with ws.alone():
-        written = weekly(ws, _week(ws, week), place.now(), team)
+        written = weekly(ws, asked or _last_week(ws), place.now(), team)
         sent = mail.send(ws, written, place.now()) if send else 0
     if json_:
         show.as_json({"reports": written, "sent": sent})
@@ -282,6 +288,7 @@ def retention_purge(confirm: Confirm = False, json_: AsJson = False, site: Site 
     with ws.alone():
         ws.note_settings(place.now())
         done = retention.purge(ws, place.now(), confirmed=confirm)
+        index(ws)
     told = retention.sentence(done.verification)
     show.as_json({"removed": done.removed, **done.verification.as_json()}) if json_ else show.say(f"{len(done.removed)} items removed. {told}")  # fmt: skip
 
@@ -325,6 +332,7 @@ def schedule(site: Site = None) -> None:
     ws = place.opened(site)
     for job, trigger in scheduler.timetable(ws).items():
         show.say(f"{job}: {trigger}")
+    sys.stdout.flush()
     scheduler.serve(ws, place.now)
 
 
@@ -354,14 +362,17 @@ def exit_codes(json_: AsJson = False) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command; expected failures are a sentence and a code, never a trace."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal that cannot show a letter is no failure
+            stream.reconfigure(errors="backslashreplace")
     try:
-        code = app(arguments, standalone_mode=False)
+        code = app(arguments, prog_name="fairwatch", standalone_mode=False)
         sys.stdout.flush()
     except FairwatchError as error:
         show.warn(f"fairwatch: {error}")
         code = error.exit_code
     except typer.TyperException as error:
-        show.warn(f"fairwatch: {error}")
+        show.warn(f"fairwatch: {error.format_message()}")
         code = WrongUsage.exit_code
     except (typer.Abort, KeyboardInterrupt):
         show.warn("fairwatch: stopped.")
@@ -371,8 +382,10 @@ def main(arguments: list[str] | None = None) -> None:
         code = 0
     except Exception:  # noqa: BLE001 (the last resort: a bug must not show a person its trace)
         code = FairwatchError.exit_code
-        where = doctor.log_trace(traceback.format_exc(), place.now())
-        show.warn(f"fairwatch: an unexpected failure (a bug); the trace is in {where}.")
+        site = place.named_site(sys.argv[1:] if arguments is None else arguments)
+        where = doctor.log_trace(site, traceback.format_exc(), place.now())
+        told = f"the trace is in {where}" if where else "its trace could not be written anywhere"
+        show.warn(f"fairwatch: an unexpected failure (a bug); {told}.")
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -385,9 +398,18 @@ def _derived(site: Path | None) -> Workspace:
     return ws
 
 
-def _looking(ws: Workspace, what: str, first: datetime, last: datetime, reason: str) -> None:
+def _in_order(first: datetime, last: datetime) -> None:
+    """Days that can be asked for; the lake holds one year, so that ten are everything."""
     if last < first:
-        raise WrongUsage(f"--to: found {last:%Y-%m-%d}, before --from {first:%Y-%m-%d}.")
+        raise WrongUsage(f"--to: found {last.date()}, before --from {first.date()}.")
+    if not (YEARS[0] <= first.year and last.year <= YEARS[1] and (last - first).days <= LONGEST):
+        raise WrongUsage(
+            f"--from, --to: found {first.date()} to {last.date()}; expected at most ten years "
+            f"within {YEARS[0]} to {YEARS[1]}."
+        )
+
+
+def _looking(ws: Workspace, what: str, first: datetime, last: datetime, reason: str) -> None:
     _look(ws, {"what": what, "reason": reason, "first_day": f"{first:%Y-%m-%d}", "last_day": f"{last:%Y-%m-%d}"})  # fmt: skip
 
 
@@ -410,13 +432,18 @@ def _case(made: cases.Case, json_: bool, told: str) -> None:
     show.as_json(made) if json_ else show.say(told)
 
 
-def _week(ws: Workspace, text: str | None) -> Week:
-    if text is None:
-        return Week.of(place.now().astimezone(ws.settings.zone).date()).before(1)
+def _last_week(ws: Workspace) -> Week:
+    return Week.of(place.now().astimezone(ws.settings.zone).date()).before(1)
+
+
+def _week(text: str) -> Week:
     try:
-        return Week.parse(text)
+        week = Week.parse(text)
     except ValueError:
-        raise WrongUsage(f"--week: found {text!r}; expected a week such as 2026-W45.") from None
+        week = None
+    if week is None or not YEARS[0] <= week.year <= YEARS[1]:
+        raise WrongUsage(f"--week: found {text!r}; expected a week such as 2026-W45.")
+    return week
 
 
 def _weeks(first: date, last: date) -> set[str]:

@@ -8,9 +8,10 @@ from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 
-from errors import BadConfiguration, FairwatchError
+from errors import BadConfiguration, FairwatchError, NoSuchThing
 from fairwatch import place, show
 from ingest.run import discover
+from scheduler import keep_trace
 from workspace import Workspace, open_site
 
 ROOM = 5 << 30
@@ -26,7 +27,14 @@ class Complaint:
 
 
 def examine(folder: Path, now: datetime, actor: str, json_: bool) -> None:
-    """Look at settings, sources, people, policy, disk and ledger; raises BadConfiguration."""
+    """Look at settings, sources, people, policy, disk and ledger.
+
+    Raises BadConfiguration where something is wrong, NoSuchThing where there is no folder.
+    """
+    if not folder.is_dir():
+        raise NoSuchThing(
+            f"{folder}: there is no such folder; `fairwatch init {folder} --policy b3` makes one."
+        )
     found = [*_machine(folder)]
     try:
         ws = open_site(folder, actor)
@@ -107,7 +115,7 @@ def _mail(ws: Workspace, _: datetime) -> Iterator[Complaint]:
     mail = ws.settings.mail
     if mail is None:
         yield Complaint("mail", "warning", "not set up: nobody hears of a failing night")
-    elif mail.password_file and not mail.password_file.is_file():
+    elif mail.password_file and not (ws.folder / mail.password_file).is_file():
         yield Complaint("mail", "wrong", f"{mail.password_file} does not exist")
     else:
         yield Complaint("mail", "ok", f"{mail.host}:{mail.port}, {mail.security}")
@@ -131,14 +139,12 @@ def site_if_any(site: Path | None) -> Workspace | None:
         return None
 
 
-def log_trace(trace: str, now: datetime) -> Path:
-    """Keep the trace of an unexpected failure where IT finds it, one file a day."""
+def log_trace(site: Path | None, trace: str, now: datetime) -> Path | None:
+    """Keep the trace of an unexpected failure where IT finds it; None where nothing can be written."""
     try:
-        folder = place.find_site(None) / "logs"
-        folder.mkdir(exist_ok=True)
+        return keep_trace(place.find_site(site), trace, now)
     except (FairwatchError, OSError):
-        folder = Path.cwd()
-    path = folder / f"fairwatch-{now:%Y-%m-%d}.log"
-    with path.open("a", encoding="utf-8") as log:
-        log.write(f"{now.isoformat()} unexpected failure\n{trace}\n")
-    return path
+        try:
+            return keep_trace(Path.cwd(), trace, now, sub="")
+        except OSError:
+            return None

@@ -3,6 +3,7 @@
 import getpass
 import os
 import socket
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -40,6 +41,17 @@ def find_site(site: Path | None) -> Path:
         f"{here}: neither this folder nor one above it holds {SETTINGS}; "
         f"name the site folder with --site, or make one with `fairwatch init DIR --policy b3`."
     )
+
+
+def named_site(words: Sequence[str]) -> Path | None:
+    """The site folder a command line or the environment names, for when nobody parsed it."""
+    for at, word in enumerate(words):
+        if word.startswith("--site="):
+            return Path(word.removeprefix("--site="))
+        if word == "--site" and at + 1 < len(words):
+            return Path(words[at + 1])
+    named = os.environ.get("FAIRWATCH_SITE")
+    return Path(named) if named else None
 
 
 def opened(site: Path | None) -> Workspace:

@@ -17,18 +17,26 @@ ERRORS = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def say(text: str = "") -> None:
-    """A line for whoever is reading."""
-    print(text)
+    """Lines for whoever is reading; what a log says in them cannot move the terminal."""
+    print(_printable(text, "\n"))
 
 
 def warn(text: str) -> None:
-    """A line on standard error."""
-    print(text, file=sys.stderr)
+    """Lines on standard error."""
+    print(_printable(text, "\n"), file=sys.stderr)
 
 
 def as_json(value: Any) -> None:
     """One JSON document on standard output."""
-    print(json.dumps(value, indent=1, default=plain, ensure_ascii=False))
+    print(json_text(value, indent=1))
+
+
+def json_text(value: Any, indent: int | None = None) -> str:
+    """JSON in which every character that prints nothing is escaped, not only those JSON asks for."""
+    text = json.dumps(value, indent=indent, default=plain, ensure_ascii=False)
+    if text.replace("\n", "").isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
 
 def plain(value: Any) -> Any:
@@ -43,12 +51,13 @@ def plain(value: Any) -> Any:
 
 
 def as_csv(row: type[Any], rows: Sequence[Any]) -> None:
-    """Rows with their fields as header; for programs, so cells stay as they are."""
+    """Rows with their fields as header; for programs cells stay as they are."""
+    shown = _printable if sys.stdout.isatty() else str
     writer = csv.writer(sys.stdout, lineterminator="\n")
     names = [f.name for f in fields(row)]
     writer.writerow(names)
     for one in rows:
-        writer.writerow([_cell(getattr(one, name)) for name in names])
+        writer.writerow([shown(_cell(getattr(one, name))) for name in names])
 
 
 def table(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -65,7 +74,7 @@ def table(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> N
     for row in rows:
         drawn.add_row(*(_printable(_cell(value)) for value in row))
     # Markup in a log's user name must not colour the terminal.
-    Console(markup=False, highlight=False).print(drawn, markup=False)
+    Console(markup=False, emoji=False, highlight=False).print(drawn)
 
 
 def _cell(value: Any) -> str:
@@ -76,8 +85,8 @@ def _cell(value: Any) -> str:
     return value.isoformat() if isinstance(value, date | datetime) else str(value)
 
 
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else "\ufffd" for c in text)
+def _printable(text: str, also: str = "") -> str:
+    return "".join(c if c.isprintable() or c in also else "\ufffd" for c in text)
 
 
 @contextmanager

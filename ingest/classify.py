@@ -7,7 +7,7 @@ from functools import cache
 
 import tldextract
 
-from config.sitelist import SENSITIVE, Match, Service, SiteList
+from config.sitelist import Service, SiteList
 
 LARGEST = 1_000_000
 OTHER = "other"
@@ -17,9 +17,9 @@ _domains = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
 
 @dataclass(frozen=True)
 class Class:
-    """What is stored of a host; all null: a site outside the policy's categories."""
+    """What is stored of a host; without a service: a site outside the policy's categories."""
 
-    host: str | None = None
+    host: str = OTHER
     service: str | None = None
     role: str | None = None
     category: str | None = None
@@ -50,20 +50,16 @@ class Classifier:
 
     def _ask(self, host: str) -> Class:
         match = self._sites.match(host)
-        if match and _sensitive(match):
+        if match and self._sites.sensitive(host):
             return Class()
         if match and match.service.category in self._categories:
             return Class(host, match.service.id, match.role, match.service.category)
-        return Class(registrable(host)) if self._other_hosts else Class()
+        return Class(host=registrable(host)) if self._other_hosts else Class()
 
 
 def registrable(host: str) -> str:
     """The registrable domain of a host (`bbc.co.uk` of `www.bbc.co.uk`), or the host itself."""
     return _domains(host).top_domain_under_public_suffix or host
-
-
-def _sensitive(match: Match) -> bool:
-    return match.service.sensitive or match.service.category in SENSITIVE
 
 
 def path_role(path: str, service: Service) -> str:

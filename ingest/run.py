@@ -3,6 +3,7 @@
 import glob
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -48,6 +49,11 @@ class Counts:
     rejected: int = 0
     duplicate: int = 0
     expired: int = 0
+
+    @property
+    def new(self) -> int:
+        """Lines that were not in the lake before."""
+        return self.rows + self.ignored + self.rejected + self.expired
 
     def add(self, other: "Counts") -> None:
         """Sum up."""
@@ -130,9 +136,12 @@ def ingest(
 
     The caller holds the site's lock.
     """
-    with ws.state.read() as connection:
-        sweep(connection, ws.folder)
-        buried = catalogue.buried(connection, "events")
+    with ws.state.change() as change:
+        sweep(change.connection, ws.folder)
+        buried = catalogue.buried(change.connection, "events")
+        # What a killed run began and took nothing of.
+        change.execute(FILE.delete().where(FILE.c.lines == 0))
+        change.execute(STREAM.delete().where(STREAM.c.offset == 0))
     oldest = first_day_kept(now, ws.settings.retention.events)
     enricher = Enricher(
         identities=Identities(ws.people),
@@ -182,6 +191,10 @@ class _Reading:
         """Read, commit every so often, and leave the final digest."""
         limits = self.ws.settings.limits
         stream = Stream(self.task.path, self._complete(), limits.line_bytes, limits.expansion)
+        with closing(stream):
+            self._run(stream)
+
+    def _run(self, stream: Stream) -> None:
         with self.ws.state.read() as connection:
             known, skipped = stream.recognise(_known(connection, stream.head))
         self.counts.duplicate = skipped
@@ -198,9 +211,10 @@ class _Reading:
         self._begin(stream, known)
         buffers = Buffers(self.ws.folder, f"{self.file:08d}")
         try:
-            if format_ is not None:
-                self._read(stream, format_, buffers)
-            self._commit(stream, buffers, final=True)
+            unreadable = self._read(stream, format_, buffers) if format_ else None
+            self._commit(stream, buffers, last=True, whole=unreadable is None)
+            if unreadable:
+                raise unreadable
         except BaseException:
             buffers.abandon()
             raise
@@ -242,12 +256,24 @@ class _Reading:
             )
             self.file = made.inserted_primary_key[0]
 
-    def _read(self, stream: Stream, format_: Format, buffers: Buffers) -> None:
-        """Parse pieces in the pool, at most a few ahead, and take the results in order."""
+    def _read(self, stream: Stream, format_: Format, buffers: Buffers) -> UnreadableInput | None:
+        """Parse pieces in the pool, at most a few ahead, and take the results in order.
+
+        What was read before a file stops being readable is kept, and the reason returned.
+        """
         waiting: list[tuple[Piece, Future[tuple[Parsed, Enriched]]]] = []
         ahead = self.ws.settings.limits.threads + 1
         since = stream.offset
-        for piece in stream.pieces():
+        pieces = stream.pieces()
+        unreadable = None
+        while True:
+            try:
+                piece = next(pieces)
+            except StopIteration:
+                break
+            except UnreadableInput as error:
+                unreadable = error
+                break
             waiting.append((piece, self.pool.submit(self._work, piece, format_)))
             self.progress(self.report.path, len(piece.data))
             if len(waiting) >= ahead:
@@ -255,10 +281,11 @@ class _Reading:
             if stream.offset - since >= COMMIT_BYTES:
                 while waiting:
                     self._take(*waiting.pop(0), buffers)
-                self._commit(stream, buffers, final=False)
+                self._commit(stream, buffers, last=False)
                 since = stream.offset
         while waiting:
             self._take(*waiting.pop(0), buffers)
+        return unreadable
 
     def _work(self, piece: Piece, format_: Format) -> tuple[Parsed, Enriched]:
         block = Block(piece.data)
@@ -303,8 +330,9 @@ class _Reading:
             ]
             buffers.reject(rows)
 
-    def _commit(self, stream: Stream, buffers: Buffers, *, final: bool) -> None:
+    def _commit(self, stream: Stream, buffers: Buffers, *, last: bool, whole: bool = True) -> None:
         """Files into their places, then one transaction that makes them part of the lake."""
+        final = last and whole
         stream.mark()
         counts = self.counts
         counts.lines = sum(v for k, v in asdict(counts).items() if k != "lines")
@@ -334,7 +362,7 @@ class _Reading:
                     .where(FILE.c.stream == self.stream, FILE.c.sha256 == "")
                     .values(sha256=digest)
                 )
-            if final and not (counts.rows or counts.rejected or counts.ignored or counts.expired):
+            if last and not (self.report.counts.new or counts.new):
                 # Nothing new: the file's row would only say that somebody looked.
                 change.execute(FILE.delete().where(FILE.c.id == self.file))
                 change.execute(

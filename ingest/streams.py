@@ -25,6 +25,8 @@ FIRST_MARK = 4 << 10
 HEAD_BYTES = 4 << 10
 RECORD = struct.Struct("<QQ16s")
 SLACK = 64 << 20
+SIP = 64 << 10
+UNREADABLE = (OSError, EOFError, lzma.LZMAError, pa.ArrowInvalid)
 
 MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x1f\x8b", "gzip"),
@@ -62,6 +64,7 @@ class Piece:
 
 class _Source(Protocol):
     def read(self, size: int, /) -> bytes: ...
+    def close(self) -> None: ...
 
 
 def pack(marks: Sequence[Mark]) -> bytes:
@@ -99,6 +102,7 @@ class Stream:
     _hash: Any = field(default_factory=hashlib.sha256)
     _pending: bytes = b""
     _tail: bytes = b""
+    _beyond: Any = None
 
     def __post_init__(self) -> None:
         try:
@@ -178,12 +182,14 @@ class Stream:
             data = carry + data
             cut = data.rfind(b"\n") + 1
             if not cut and len(data) > self.line_bytes:
-                yield self._overlong(data)
                 carry = b""
+                if piece := self._overlong(data):
+                    yield piece
                 continue
             carry = data[cut:]
             if cut:
-                yield self._emit(data[:cut], data[:cut])
+                lines = data[:cut]
+                yield self._emit(lines, lines)
         if carry and self.complete:
             yield self._emit(carry, carry + b"\n")
         else:
@@ -194,12 +200,28 @@ class Stream:
         if self.packed:
             with self.path.open("rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()
-        whole = self._hash.copy()
+        whole = (self._beyond or self._hash).copy()
         whole.update(self._tail)
         return str(whole.hexdigest())
 
-    def _overlong(self, data: bytes) -> Piece:
+    def close(self) -> None:
+        """Let go of the file."""
+        self._source.close()
+
+    def _overlong(self, data: bytes) -> Piece | None:
         """A line beyond the limit is read to its end and dropped; only its beginning goes on."""
+        before = self._hash.copy(), self.offset, self.line
+        try:
+            piece = self._to_its_end(data)
+        except UnreadableInput:
+            self._hash, self.offset, self.line = before
+            raise
+        if piece is None:  # half written: it is left for the next time
+            self._beyond = self._hash
+            self._hash, self.offset, self.line = before
+        return piece
+
+    def _to_its_end(self, data: bytes) -> Piece | None:
         start, raw = data[: self.line_bytes + 1], data
         while True:
             end = raw.find(b"\n") + 1
@@ -211,7 +233,7 @@ class Stream:
                 return piece
             raw = self._take(BLOCK)
             if not raw:
-                return piece
+                return piece if self.complete else None
             self.line -= 1  # the same line goes on
 
     def _emit(self, raw: bytes, data: bytes, *, boundary: bool = True) -> Piece:
@@ -243,13 +265,18 @@ class Stream:
             data, self._pending = self._pending[:size], self._pending[size:]
             if len(data) == size:
                 return data
-            return data + self._read(size - len(data))
+            try:
+                return data + self._read(size - len(data))
+            except UnreadableInput:
+                if not data:
+                    raise
+                return data  # the next read says it again
         return self._read(size)
 
     def _read(self, size: int) -> bytes:
         try:
             data = bytes(self._source.read(size))
-        except (OSError, EOFError, lzma.LZMAError, pa.ArrowInvalid) as error:
+        except UNREADABLE as error:
             raise UnreadableInput(
                 f"{self.path}: stops being readable after {self._read_bytes} bytes: {_why(error)}."
             ) from None
@@ -285,20 +312,34 @@ def _open(path: Path, packed: str | None) -> _Source:
 
 
 class _Exactly(io.RawIOBase):
-    """Reads what was asked for unless the end comes first, as a plain file does."""
+    """Reads what was asked for unless the end comes first, as a plain file does.
+
+    Damage is told once everything before it was handed out.
+    """
 
     def __init__(self, file: BinaryIO | pa.NativeFile) -> None:
         self._file = file
+        self._damage: Exception | None = None
 
     def read(self, size: int = -1, /) -> bytes:
         pieces = []
-        while size > 0:
-            piece = bytes(self._file.read(size))
+        while size > 0 and not self._damage:
+            try:
+                piece = bytes(self._file.read(min(size, SIP)))
+            except UNREADABLE as error:
+                self._damage = error
+                break
             if not piece:
                 break
             pieces.append(piece)
             size -= len(piece)
+        if self._damage and not pieces:
+            raise self._damage
         return b"".join(pieces)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 def _why(error: BaseException) -> str:

@@ -40,7 +40,7 @@ EVENTS = Dataset(
             ("method", WORD),
             ("status", pa.int16()),
             ("verdict", WORD),  # allowed | denied | auth | error | unknown
-            ("host", WORD),  # null: a site outside the policy's categories (`other`)
+            ("host", WORD),  # `other`: a site outside the policy's categories
             ("service", WORD),
             ("role", WORD),  # site | asset | api | embed
             ("category", WORD),

@@ -59,6 +59,6 @@ def test_tests_are_not_installed() -> None:
 def test_the_lock_pins_by_version_and_hash_and_names_no_address() -> None:
     lock = (ROOT / "requirements.lock").read_text("utf-8")
     assert "://" not in lock
-    pinned = re.findall(r"^([a-z0-9][a-z0-9._-]*)==\S+ \\\n\s+--hash=sha256:", lock, re.M)
-    named = re.findall(r"^([a-z0-9][a-z0-9._-]*)[=<>!~ @]", lock, re.M)
+    pinned = re.findall(r"^([a-z0-9][a-z0-9._-]*)==\S+ \\\n\s+--hash=sha256:", lock, re.MULTILINE)
+    named = re.findall(r"^([a-z0-9][a-z0-9._-]*)[=<>!~ @]", lock, re.MULTILINE)
     assert pinned == named

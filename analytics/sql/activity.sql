@@ -25,9 +25,10 @@ SELECT
     min(category) AS category,
     min(start) AS start,
     max(likely_end) AS end,
-    sum(epoch(low_end - start)) AS low_s,
-    sum(epoch(likely_end - start)) AS likely_s,
-    sum(epoch(high_end - start)) AS high_s,
+    -- Whole milliseconds: a sum of them is the same in any order.
+    sum(date_diff('millisecond', start, low_end)) / 1000 AS low_s,
+    sum(date_diff('millisecond', start, likely_end)) / 1000 AS likely_s,
+    sum(date_diff('millisecond', start, high_end)) / 1000 AS high_s,
     max(grade) AS grade,
     min(identity) AS identity,
     string_agg(DISTINCT rule, '+' ORDER BY rule) AS rule,

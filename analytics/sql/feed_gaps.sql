@@ -3,9 +3,10 @@
 --      to last, null on a day off), $zone, $from, $to (local days),
 --      $until (instant: nothing is expected after it)
 -- out: source, start, end (UTC instants), one row a gap of half an hour or more
--- A quarter of an hour is expected to hold lines where it did (median 20 or more) on the other days
--- of its kind; with fewer than three of these, in working hours of a
--- day that holds 40 a quarter on average.
+-- A quarter of an hour is expected to hold what it holds on the other days of its kind: the median
+-- in working hours; outside them what nine days in ten hold, so that one person staying late is no
+-- rhythm. With fewer than three such days, what a busy day (40 a quarter) holds in working hours.
+-- Silence is a gap where 40 lines or more were expected in it.
 WITH quarters AS (
     SELECT
         c.day,
@@ -36,6 +37,7 @@ rhythm AS (
     SELECT
         f.source, f.working, f.quarter,
         median(f.lines) AS usual,
+        quantile_disc(f.lines, 0.1) AS at_least,
         count(*) AS days
     FROM filled AS f
     JOIN days AS d USING (source, day)
@@ -43,17 +45,24 @@ rhythm AS (
     GROUP BY ALL
 ),
 
-silent AS (
-    SELECT f.source, f.day, f.start
+expected AS (
+    SELECT
+        f.source, f.start, f.lines,
+        CASE
+            WHEN r.days > 3 AND coalesce(f.start >= f.opens AND f.start < f.closes, false)
+            THEN r.usual
+            WHEN r.days > 3 THEN r.at_least
+            WHEN d.average >= 40 AND f.start >= f.opens AND f.start < f.closes THEN d.average
+            ELSE 0
+        END AS lines_expected
     FROM filled AS f
     JOIN rhythm AS r USING (source, working, quarter)
     JOIN days AS d USING (source, day)
-    WHERE f.lines = 0
-      AND f.day BETWEEN $from AND $to
-      AND CASE
-              WHEN r.days > 3 THEN r.usual >= 20
-              ELSE d.average >= 40 AND f.start >= f.opens AND f.start < f.closes
-          END
+    WHERE f.day BETWEEN $from AND $to
+),
+
+silent AS (
+    SELECT * FROM expected WHERE lines = 0 AND lines_expected >= 1
 ),
 
 runs AS (
@@ -67,5 +76,5 @@ runs AS (
 SELECT source, min(start) AS start, max(start) + to_minutes(15) AS "end"
 FROM runs
 GROUP BY source, run
-HAVING count(*) >= 2
+HAVING count(*) >= 2 AND sum(lines_expected) >= 40
 ORDER BY start, source

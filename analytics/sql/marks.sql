@@ -1,5 +1,5 @@
 -- Which log lines are signs of a person using a service, and how long each may stand for.
--- in:  events, $first, $last (instants: the local day, widened by the longest dwell before it),
+-- in:  events, categories (category: what the policy calls social media), $first, $last (instants: the local day, widened by the longest dwell before it),
 --      $low_cap, $likely_cap, $high_cap (seconds a single sign may stand for), $session (seconds)
 -- out: one row a mark: user, identity, service, category, start, low_end, likely_end, high_end,
 --      grade, rule
@@ -8,6 +8,7 @@
 WITH seen AS (
     SELECT
         "user", identity, service, category, role, path_role, referrer, method,
+        category IN (SELECT category FROM categories) AS social,
         coalesce(content_type, '') AS content_type,
         coalesce(bytes_down, 0) AS bytes_down,
         time - to_milliseconds(greatest(coalesce(duration_ms, 0), 0)) AS start,
@@ -26,8 +27,8 @@ documents AS (
     SELECT
         *,
         max(CASE WHEN service IS NULL AND content_type LIKE 'text/html%' THEN start END) OVER (
-            PARTITION BY "user" ORDER BY start
-            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+            -- Lines of one instant (some logs have whole seconds) see each other, in any order.
+            PARTITION BY "user" ORDER BY start RANGE UNBOUNDED PRECEDING
         ) AS other_page
     FROM day
     WHERE NOT tunnel
@@ -36,7 +37,7 @@ documents AS (
 navigations AS (
     SELECT "user", identity, service, category, start, true AS visit, 'B' AS grade, 'U1' AS rule
     FROM documents
-    WHERE service IS NOT NULL
+    WHERE social
       AND method = 'GET' AND role = 'site' AND path_role = 'page'
       AND coalesce(status, 200) BETWEEN 200 AND 399
       AND content_type IN ('', 'text/html', 'application/xhtml+xml')
@@ -55,7 +56,7 @@ flows AS (
         epoch(start - lag(start) OVER per_service) AS gap,
         epoch(start - lag(start, 2) OVER per_service) AS two_gaps
     FROM day
-    WHERE NOT tunnel AND service IS NOT NULL AND role <> 'embed'
+    WHERE NOT tunnel AND social AND role <> 'embed'
       AND coalesce(path_role, 'page') = 'page' AND referrer = service
       AND method IN ('GET', 'POST')
     WINDOW per_service AS (PARTITION BY "user", service ORDER BY start)
@@ -94,7 +95,7 @@ starts AS (
 bursts AS (
     SELECT
         *,
-        sum(opens) OVER (PARTITION BY "user" ORDER BY start ROWS UNBOUNDED PRECEDING) AS burst
+        sum(opens) OVER (PARTITION BY "user" ORDER BY start RANGE UNBOUNDED PRECEDING) AS burst
     FROM starts
 ),
 
@@ -104,7 +105,7 @@ leaders AS (
         "user",
         burst,
         min(start) AS start,
-        first(coalesce(service, '') ORDER BY start, line_order)
+        first(coalesce(service, '') ORDER BY start, line_order, service)
             FILTER (WHERE service IS NULL OR role = 'site') AS leader
     FROM (SELECT *, CASE WHEN role = 'site' THEN 0 ELSE 1 END AS line_order FROM bursts)
     GROUP BY ALL
@@ -122,7 +123,7 @@ burst_sums AS (
         sum(b.bytes_down) FILTER (WHERE b.role IN ('site', 'asset')) AS volume
     FROM bursts AS b
     JOIN leaders AS l USING ("user", burst)
-    WHERE b.service IS NOT NULL
+    WHERE b.social
     GROUP BY ALL
 ),
 
@@ -139,22 +140,33 @@ burst_gaps AS (
 burst_rhythm AS (
     SELECT
         *,
-        count(gap) OVER near_gaps AS gaps,
-        stddev_pop(gap) OVER near_gaps / nullif(avg(gap) OVER near_gaps, 0) AS variation
+        count(gap) OVER near_gaps >= 6
+            AND coalesce(stddev_pop(gap) OVER near_gaps / nullif(avg(gap) OVER near_gaps, 0), 1) < 0.2
+            AS regular
     FROM burst_gaps
     WINDOW near_gaps AS (
         PARTITION BY "user", service ORDER BY start ROWS BETWEEN 3 PRECEDING AND 3 FOLLOWING
     )
 ),
 
+-- The first and last contacts of a timer have too few neighbours of their own to show it.
+timers AS (
+    SELECT
+        *,
+        bool_or(regular) OVER (
+            PARTITION BY "user", service ORDER BY start ROWS BETWEEN 3 PRECEDING AND 3 FOLLOWING
+        ) AS timer
+    FROM burst_rhythm
+),
+
 burst_marks AS (
     SELECT
         "user", identity, service, category, start,
-        leader = service AS visit,
+        coalesce(leader = service, false) AS visit,
         'C' AS grade,
         CASE WHEN leader = service THEN 'C1' ELSE 'C2' END AS rule
-    FROM burst_rhythm
-    WHERE volume > 30000 AND NOT (gaps >= 6 AND coalesce(variation, 1) < 0.2)
+    FROM timers
+    WHERE volume > 30000 AND NOT timer
 ),
 
 -- Both -----------------------------------------------------------------------------------------

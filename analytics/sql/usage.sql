@@ -5,7 +5,9 @@
 --      `judged` the same without permitted services and authorised work use
 WITH spans AS (
     SELECT
-        "user", identity, service, category, grade, visit,
+        "user", identity, service, category, grade,
+        visit AND start >= $first AS visit,
+        start >= $first AS begun,
         greatest(start, $first) AS start,
         least(unnest([low_end, likely_end, high_end]), $last) AS "end",
         unnest(['low', 'likely', 'high']) AS bound
@@ -13,7 +15,7 @@ WITH spans AS (
 ),
 
 counted AS (
-    SELECT * FROM spans WHERE "end" > start OR (bound = 'low' AND start >= $first)
+    SELECT * FROM spans WHERE "end" > start OR (bound = 'low' AND begun)
 ),
 
 labelled AS (
@@ -63,8 +65,11 @@ islands AS (
 sums AS (
     SELECT
         "user", label, bound, part,
-        -- Each span adds only what lies beyond everything before it.
-        sum(greatest(epoch("end" - greatest(start, coalesce(reached, start))), 0)) / 60 AS minutes
+        -- Each span adds only what lies beyond everything before it; whole milliseconds, whose sum
+        -- is the same in any order.
+        sum(greatest(
+            date_diff('millisecond', greatest(start, coalesce(reached, start)), "end"), 0
+        )) / 60000 AS minutes
     FROM islands
     GROUP BY ALL
 ),

@@ -18,7 +18,7 @@ from fairwatch.start import init
 from ingest.run import discover, ingest
 from reports import evidence
 from reports.cases import approve, open_case
-from reports.weekly import weekly
+from reports.weekly import index, weekly
 from retention import purge, sentence, verify
 from workspace import Workspace, open_site
 
@@ -87,6 +87,7 @@ def demo(folder: Path, now: datetime, actor: str, tell: Callable[[str], None]) -
         case, pack = _case(ws, found, now)
         tell(f"6. Case {case}: asked for by HR, approved by a second person, evidence pack built")
         purged = purge(ws, now)
+        index(ws)
         tell(f"7. Purge: {len(purged.removed)} items past their year removed")
     verification = verify(ws, now)
     lines_, head = ws.ledger.verify()

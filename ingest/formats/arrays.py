@@ -26,7 +26,9 @@ def text_of(column: pa.DictionaryArray, make: Callable[[str], str | None]) -> pa
     return codes_to_text(column.indices, [make(v) for v in column.dictionary.to_pylist()])
 
 
-def codes_to_text(indices: pa.Array, values: Sequence[str | None]) -> pa.DictionaryArray:
+def codes_to_text(
+    indices: pa.Array, values: Sequence[str | None] | pa.StringArray
+) -> pa.DictionaryArray:
     """Rows by index into `values`, whose repeats are folded so that the dictionary is a set."""
     folded = pa.array(values, pa.string()).dictionary_encode()
     return pa.DictionaryArray.from_arrays(
@@ -44,11 +46,11 @@ def values_of(
 
 def absent(column: pa.DictionaryArray, *words: str) -> pa.DictionaryArray:
     """The same column with the log's words for nothing turned into null."""
-    nothing = {"", "-", *words}
-    values = column.dictionary.to_pylist()
-    if nothing.isdisjoint(values):
+    nothing = pc.is_in(column.dictionary, pa.array(["", "-", *words]))
+    if not pc.any(nothing).as_py():
         return column
-    return codes_to_text(column.indices, [None if v in nothing else v for v in values])
+    values = pc.if_else(nothing, pa.scalar(None, pa.string()), column.dictionary)
+    return codes_to_text(column.indices, values)
 
 
 def constant(value: str | None, rows: int) -> pa.DictionaryArray:

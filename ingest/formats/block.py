@@ -28,7 +28,7 @@ RAW = pa.schema(
 )
 """What every format hands on; a field the log does not have is null. Bytes: down = to the client."""
 
-NEWLINE, BLANK, QUOTE, BACKSLASH, HASH = b'\n "\\#'
+NEWLINE, RETURN, BLANK, QUOTE, BACKSLASH, HASH = b'\n\r "\\#'
 IntArray = npt.NDArray[np.int64]
 
 

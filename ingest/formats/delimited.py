@@ -1,5 +1,6 @@
 """Lines of blank-separated columns, quoted or not, read by Arrow's CSV reader a block at a time."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -10,12 +11,32 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from ingest.formats.block import BACKSLASH, BLANK, HASH, NEWLINE, QUOTE, Block, IntArray, Reject
+from ingest.formats.block import (
+    BACKSLASH,
+    BLANK,
+    HASH,
+    NEWLINE,
+    QUOTE,
+    RETURN,
+    Block,
+    IntArray,
+    Reject,
+)
 
 Kind = Literal["text", "int", "float"]
 TEXT = pa.dictionary(pa.int32(), pa.string())
 TYPES: dict[Kind, pa.DataType] = {"text": TEXT, "int": pa.int64(), "float": pa.float64()}
-NUMBER: dict[Kind, str] = {"int": r"^-?\d{1,18}$", "float": r"^\d{1,12}(\.\d{1,9})?$"}
+NUMBER: dict[Kind, str] = {
+    "int": r"^-?0*\d{1,18}$",
+    "float": r"^-?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$",
+}
+"""What Arrow takes for a number, less its hexadecimals and words."""
+
+SIGNS = np.frombuffer(b" \n-", np.uint8)
+LIMITS: dict[Kind, tuple[int, int]] = {"int": (1 - 10**18, 10**18), "float": (0, 10**12)}
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+MARKS_AT_START = re.compile(rb"^(?:\xef\xbb\xbf)+", re.MULTILINE)
+TRAILING = re.compile(rb"(?<![\\ ]) +\n")
 
 
 @dataclass(frozen=True)
@@ -30,12 +51,12 @@ class Column:
 class Layout:
     """Columns between single blanks; `quoted`: double quotes group, a backslash escapes them.
 
-    `padded`: numbers may be right-aligned with blanks, as Squid's `%6tr` is.
+    `padded`: columns whose number may be right-aligned with blanks, as Squid's `%6tr` is.
     """
 
     columns: Sequence[Column]
     quoted: bool = False
-    padded: bool = False
+    padded: Sequence[int] = ()
 
 
 @dataclass
@@ -50,21 +71,24 @@ class Columns:
 def read_columns(block: Block, layout: Layout) -> Columns:
     """Split a block into typed columns; one bad line costs one reject, never its neighbours."""
     ignored = _blank_or_comment(block)
-    odd = _odd_quotes(block, ignored) if layout.quoted else ignored[:0]
-    data, lines = block.without(np.sort(np.concatenate((ignored, odd))))
-    rejects = [Reject(int(n), "a double quote is opened and not closed") for n in odd]
+    unpaired = _unpaired(block, ignored) if layout.quoted else ignored[:0]
+    data, lines = block.without(np.sort(np.concatenate((ignored, unpaired))))
+    rejects = [Reject(int(n), "its double quotes do not pair") for n in unpaired]
     if not data:
         empty = [pa.array([], TYPES[c.kind]) for c in layout.columns]
         names = [c.name for c in layout.columns]
         table = pa.table(empty, names=names).append_column("line", pa.array([], pa.int64()))
         return Columns(table, rejects, len(ignored))
-    data = _clean(data, layout.padded)
+    data = _clean(block if data is block.data else Block(data), layout)
     dirty: list[tuple[int, str]] = []
     good = lines
     kept = lines
     try:
         table, wrong = _read(data, layout, typed=True)
+        plain = _plain(data, table, layout)
     except pa.ArrowInvalid:
+        plain = False
+    if not plain:
         # One number that is none fails a whole block: read it as text and cast what can be cast.
         table, wrong = _read(data, layout, typed=False)
         table, dirty, good = _cast(table, layout)
@@ -85,49 +109,101 @@ def _blank_or_comment(block: Block) -> IntArray:
     if not len(block.ends):
         return block.ends
     first = block.array[block.starts]
-    return np.flatnonzero((first == NEWLINE) | (first == HASH) | (first == 13))
+    bare_return = (first == RETURN) & (block.ends - block.starts == 1)
+    return np.flatnonzero((first == NEWLINE) | (first == HASH) | bare_return)
 
 
-def _odd_quotes(block: Block, skip: IntArray) -> IntArray:
-    """Lines whose quotes do not pair: Arrow would join them with the lines that follow."""
-    quotes = np.flatnonzero(block.array == QUOTE)
-    if BACKSLASH in block.data:
-        quotes = quotes[~_escaped(block, quotes)]
-    counts = np.diff(np.searchsorted(quotes, np.append(block.starts, len(block.array))))
-    return np.setdiff1d(np.flatnonzero(counts % 2), skip)
+def _unpaired(block: Block, skip: IntArray) -> IntArray:
+    """Lines Arrow would join with the next: quotes that do not pair, or a backslash at the end.
+
+    A quote opens at the start of a column and closes at its end; anything else is not understood.
+    """
+    array, escapes = block.array, _Escapes(block)
+    quotes = np.flatnonzero(array == QUOTE)
+    quotes = quotes[~escapes.before(quotes)]
+    first = np.searchsorted(quotes, block.starts)
+    line = np.searchsorted(block.ends, quotes)
+    opens = (np.arange(len(quotes)) - first[line]) % 2 == 0
+    before, after = array[np.maximum(quotes - 1, 0)], array[quotes + 1]
+    starts = (quotes == block.starts[line]) | ((before == BLANK) & ~escapes.before(quotes - 1))
+    ends = (after == BLANK) | (after == NEWLINE) | (after == RETURN)
+    wrong = line[np.where(opens, ~starts, ~ends)]
+    counts = np.diff(np.append(first, len(quotes)))
+    odd = np.flatnonzero(counts % 2)
+    returned = array[np.maximum(block.ends - 1, 0)] == RETURN
+    escaped = np.flatnonzero(escapes.before(block.ends - returned))
+    return np.setdiff1d(np.concatenate((wrong, odd, escaped)), skip)
 
 
-def _escaped(block: Block, quotes: IntArray) -> npt.NDArray[np.bool_]:
-    """Whether an odd run of backslashes stands before each quote."""
-    run = np.zeros(len(quotes), np.int64)
-    at = quotes - 1
-    open_ = at >= 0
-    for _ in range(64):
-        open_ &= block.array[np.maximum(at, 0)] == BACKSLASH
-        if not open_.any():
-            break
-        run += open_
-        at -= 1
-        open_ &= at >= 0
-    odd: npt.NDArray[np.bool_] = run % 2 == 1
-    return odd
+class _Escapes:
+    """Where the backslashes of a block are, and how long each run of them is."""
+
+    def __init__(self, block: Block) -> None:
+        has = BACKSLASH in block.data
+        self._at = np.flatnonzero(block.array == BACKSLASH) if has else block.ends[:0]
+        number = np.arange(len(self._at))
+        fresh = np.diff(self._at, prepend=-2) != 1
+        self._run = number - np.maximum.accumulate(np.where(fresh, number, 0)) + 1
+
+    def before(self, positions: IntArray) -> npt.NDArray[np.bool_]:
+        """Whether an odd run of backslashes stands before each position."""
+        if not len(self._at):
+            return np.zeros(len(positions), bool)
+        found = np.minimum(np.searchsorted(self._at, positions - 1), len(self._at) - 1)
+        odd: npt.NDArray[np.bool_] = (self._at[found] == positions - 1) & (
+            self._run[found] % 2 == 1
+        )
+        return odd
 
 
-def _clean(data: bytes, padded: bool) -> bytes:
-    """Bytes Arrow reads line by line: UTF-8, no bare CR, alignment blanks turned into zeros."""
+def _clean(block: Block, layout: Layout) -> bytes:
+    """Bytes Arrow reads line by line: UTF-8, no bare CR, no blanks at the end or for alignment."""
+    data = block.data
     if not data.isascii():
         try:
             data.decode()
         except UnicodeDecodeError:
             data = data.decode("utf-8", "replace").encode()
+        if BYTE_ORDER_MARK in data:
+            data = MARKS_AT_START.sub(b"", data)
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\xef\xbf\xbd")
-    if padded and b"  " in data:
-        array = np.frombuffer(data, np.uint8).copy()
-        blank = array == BLANK
-        array[1:][blank[1:] & blank[:-1]] = ord("0")
-        data = array.tobytes()
-    return data
+    if data is not block.data:
+        block = Block(data)
+    if (block.array[np.maximum(block.ends - 1, 0)] == BLANK).any():
+        block = Block(TRAILING.sub(b"\n", data))
+    return _zero_filled(block, layout.padded) if layout.padded else block.data
+
+
+def _zero_filled(block: Block, padded: Sequence[int]) -> bytes:
+    """Blanks that align a number become zeros; blanks anywhere else stay what they are."""
+    array = block.array.copy()
+    for column in padded:
+        blanks = np.flatnonzero(array == BLANK)
+        at = np.searchsorted(blanks, block.starts) + column - 1
+        at = blanks[at[at < len(blanks)]] + 1
+        while len(at := at[array[at] == BLANK]):
+            array[at] = ord("0")
+            at = at + 1
+    return array.tobytes()
+
+
+def _plain(data: bytes, table: pa.Table, layout: Layout) -> bool:
+    """Whether the numbers Arrow read are written as numbers of a log: no `nan`, `1e300`, `0x1F`."""
+    array = np.frombuffer(data, np.uint8)
+    x = np.flatnonzero((array | 32) == ord("x"))
+    hexadecimal = (array[x - 1] == ord("0")) & np.isin(array[x - 2], SIGNS)
+    if hexadecimal.any():
+        return False
+    for column in layout.columns:
+        if column.kind != "text":
+            found = pc.min_max(table[column.name]).as_py()
+            low, high = LIMITS[column.kind]
+            if found["min"] is not None and not low <= found["min"] <= found["max"] < high:
+                return False
+            if column.kind == "float" and pc.any(pc.is_nan(table[column.name])).as_py():
+                return False
+    return True
 
 
 def _read(data: bytes, layout: Layout, *, typed: bool) -> tuple[pa.Table, list[tuple[int, int]]]:
@@ -167,21 +243,21 @@ def _read(data: bytes, layout: Layout, *, typed: bool) -> tuple[pa.Table, list[t
 def _cast(table: pa.Table, layout: Layout) -> tuple[pa.Table, list[tuple[int, str]], IntArray]:
     """Numbers out of text; rows in which one is none are named and left out."""
     bad: dict[int, str] = {}
-    texts = {}
-    for column in layout.columns:
+    for index, column in enumerate(layout.columns):
         if column.kind == "text":
             continue
         text = table[column.name].cast(pa.string())
         text = pc.replace_substring_regex(text, pattern=r"^0+-", replacement="-")
-        text = pc.if_else(pc.equal(text, "-"), pa.scalar(None, pa.string()), text)
-        fits = pc.fill_null(pc.match_substring_regex(text, NUMBER[column.kind]), True)
-        for row in np.flatnonzero(~fits.to_numpy(zero_copy_only=False)):
+        said = pc.fill_null(pc.not_equal(text, "-"), False)
+        text = pc.ascii_trim(text, " \t")
+        fits = pc.fill_null(pc.match_substring_regex(text, NUMBER[column.kind]), False)
+        nothing = pa.scalar(None, pa.string())
+        values = pc.if_else(fits, text, nothing).cast(TYPES[column.kind])
+        low, high = LIMITS[column.kind]
+        within = pc.and_(pc.greater_equal(values, low), pc.less(values, high))
+        wrong = pc.and_(said, pc.invert(pc.fill_null(within, False)))
+        for row in np.flatnonzero(wrong.to_numpy(zero_copy_only=False)):
             bad.setdefault(int(row), f"{column.name} is not a number")
-        texts[column.name] = text
+        table = table.set_column(index, column.name, values)
     good = np.setdiff1d(np.arange(table.num_rows), np.array(sorted(bad), np.int64))
-    table = table.take(pa.array(good))
-    for column in layout.columns:
-        if column.name in texts:
-            values = texts[column.name].take(pa.array(good)).cast(TYPES[column.kind])
-            table = table.set_column(table.column_names.index(column.name), column.name, values)
-    return table, sorted(bad.items()), good
+    return table.take(pa.array(good)), sorted(bad.items()), good

@@ -39,6 +39,9 @@ CODE = re.compile(
 )
 """A format code of Squid's `logformat` directive: modifiers, width, argument, name."""
 
+PADDED = re.compile(r"%[1-9]")
+"""A column written right-aligned, with blanks before it."""
+
 FIELDS = {
     "ts": "seconds",
     "tr": "duration_ms",
@@ -89,12 +92,9 @@ class Squid:
     def layout(self) -> Layout:
         """The line as columns between blanks."""
         columns = [Column(_label(i, p), self._kind(p)) for i, p in enumerate(self.columns)]
-        padded = any(m["width"].isdigit() for m in self._codes if not m["width"].startswith("0"))
+        texts = enumerate(_split(self.logformat))
+        padded = [i for i, text in texts if PADDED.match(text) and columns[i].kind == "int"]
         return Layout(columns, quoted='"' in self.logformat, padded=padded)
-
-    @cached_property
-    def _codes(self) -> list[re.Match[str]]:
-        return list(CODE.finditer(self.logformat))
 
     @cached_property
     def columns(self) -> list[list[Part]]:
@@ -199,7 +199,7 @@ def _rows(
     for name in ("user", "client", "method", "url", "referrer", "content_type", "user_agent"):
         made[name] = absent(fields[name]) if name in fields else constant(None, count)
     result = fields.get("result", constant(None, count))
-    status = values_of(fields["status"], _integer, pa.int16()) if "status" in fields else None
+    status = values_of(fields["status"], _status, pa.int16()) if "status" in fields else None
     made["status"] = pa.nulls(count, pa.int16()) if status is None else _no_zero(status)
     made["verdict"] = _verdicts(result, fields.get("status", constant(None, count)))
     for name in NUMBERS:
@@ -218,7 +218,7 @@ def _set_aside(parsed: Parsed) -> Parsed:
     """Lines whose columns fit but which are no request, or have no time or URL."""
     rows = parsed.rows
     url = rows["url"].combine_chunks()
-    noise = values_of(url, lambda u: u.startswith("error:"), pa.bool_())
+    noise = pc.starts_with(url.dictionary, "error:").take(url.indices)
     no_request = pc.fill_null(noise, False)
     checks = (
         (pc.is_null(rows["time"]), "the time is not understood"),
@@ -264,6 +264,10 @@ def _offset_ms(zone: str) -> int | None:
 
 def _integer(text: str) -> int | None:
     return int(text) if re.fullmatch(r"-?\d{1,18}", text) else None
+
+
+def _status(text: str) -> int | None:
+    return int(text) if re.fullmatch(r"\d{1,3}", text) else None
 
 
 def _number(text: str) -> float | None:

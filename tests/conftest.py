@@ -1,0 +1,67 @@
+"""What every test may ask for: a site folder that is open, an hour it is, and lines of Squid."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from workspace import Workspace, open_site
+
+ROOT = Path(__file__).parent.parent
+PEOPLE = """\
+user,name,department,manager,email,kind,roles,working_pattern,from,to,addresses
+ann,Ann Archer,Advice,kim,ann@example.org,employee,,,,,
+bob,Bob Baker,Advice,kim,bob@example.org,volunteer,communications,mon-thu 10:00-14:00,,,10.20.1.50
+kim,Kim King,Advice,,kim@example.org,employee,,,,,
+"""
+
+
+def squid_line(
+    when: datetime | float,
+    *,
+    user: str = "ann",
+    url: str = "https://www.facebook.com/",
+    method: str = "GET",
+    client: str = "10.20.1.12",
+    result: str = "TCP_MISS/200",
+    elapsed: int = 161,
+    size: int = 1037,
+    content_type: str = "text/html",
+) -> str:
+    """A line as Squid's own format writes it, without its newline."""
+    seconds = when if isinstance(when, int | float) else when.timestamp()
+    return (
+        f"{seconds:.3f} {elapsed:6d} {client} {result} {size} {method} {url} {user} "
+        f"HIER_DIRECT/203.0.113.7 {content_type}"
+    )
+
+
+def write_lines(path: Path, lines: Sequence[str]) -> Path:
+    """A log of these lines, each with its newline."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{line}\n" for line in lines))
+    return path
+
+
+def make_site(folder: Path, edit: Callable[[str], str] = lambda text: text) -> Path:
+    """A site folder with the shipped template (changed by `edit`), policy b3 and three people."""
+    folder.mkdir(parents=True, exist_ok=True)
+    template = (ROOT / "config/templates/fairwatch.yaml").read_text()
+    (folder / "fairwatch.yaml").write_text(edit(template))
+    shutil.copy(ROOT / "config/policies/b3.yaml", folder / "policy.yaml")
+    (folder / "people.csv").write_text(PEOPLE)
+    return folder
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Workspace:
+    """An opened site folder."""
+    return open_site(make_site(tmp_path / "site"), "test")
+
+
+@pytest.fixture
+def now() -> datetime:
+    """The hour at which every test plays."""
+    return datetime(2026, 11, 20, 6, 0, tzinfo=UTC)

@@ -1,0 +1,33 @@
+"""Ingest the named logs into a site with many small commits; to be killed at any moment.
+
+    python ingest_once.py SITE LOG...
+
+Says `ready` once the site is open, and `done` at the end.
+"""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import ingest.run
+import ingest.streams
+from ingest.run import given
+from workspace import open_site
+
+NOW = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)
+
+
+def main(site: Path, logs: list[Path]) -> None:
+    """One run, as the scheduler would do it."""
+    ingest.run.COMMIT_BYTES = 48 << 10
+    ingest.streams.BLOCK = 16 << 10
+    ws = open_site(site, "driver")
+    print("ready", flush=True)
+    with ws.alone():
+        reports = ingest.run.ingest(ws, given(ws, logs, None, "squid"), NOW)
+    assert not any(report.error for report in reports)
+    print("done", flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), [Path(path) for path in sys.argv[2:]])

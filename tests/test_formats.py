@@ -1,0 +1,305 @@
+"""Every line of a log becomes a row, is ignored on purpose, or is rejected with a reason."""
+
+import gzip
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+import pytest
+import yaml
+from conftest import ROOT
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from errors import BadConfiguration
+from ingest.formats import FORMATS, Format, choose, named, recognise
+from ingest.formats.block import RAW, Block, Parsed, masked
+from ingest.formats.squid import APACHE, SQUID, SQUID_COMBINED, compiled, verdict
+
+DATA = ROOT / "tests/data/formats"
+EXAMPLES = [
+    {"file": path.stem, **one}
+    for path in sorted(DATA.glob("*.yaml"))
+    for one in yaml.safe_load(path.read_text())
+]
+INSPECTED = (
+    'logformat inspected %>a %[ui %[un [%tl] "%rm %ru HTTP/%rv" %>Hs %<st "%{Referer}>h" '
+    '"%{User-Agent}>h" %Ss:%Sh %mt %tr'
+)
+DEV = Path(__file__).parent.parent.parent / "shared/truth/dev/full/access.log.gz"
+GOOD = {
+    SQUID: b"1786353013.209    161 10.20.1.12 TCP_MISS/200 1037 GET http://a.example/ ann - text/html",
+    SQUID_COMBINED: b'10.20.1.22 - u013 [02/Nov/2026:00:02:13 +0000] "GET http://a.example/ HTTP/1.1"'
+    b' 200 5359 "-" "a \\"b\\" c" TCP_MISS:HIER_DIRECT',
+    APACHE: b'10.20.1.22 - u013 [02/Nov/2026:00:02:13 +0000] "GET http://a.example/ HTTP/1.1"'
+    b' 200 5359 "-" "x"',
+    compiled(INSPECTED): b'10.20.1.22 - u013 [02/Nov/2026:00:02:13 +0000] "GET http://a.example/ '
+    b'HTTP/1.1" 200 5359 "-" "x" TCP_MISS:HIER_DIRECT text/html 17320',
+}
+
+
+def format_of(one: dict[str, Any]) -> Format:
+    named_so = named(one["file"])
+    return next((f for f in named_so if f.title == one.get("format")), named_so[0])
+
+
+def raw(one: dict[str, Any]) -> bytes:
+    return one["latin_1"].encode("latin-1") if "latin_1" in one else str(one["line"]).encode()
+
+
+def check(one: dict[str, Any], parsed: Parsed, line: int) -> None:
+    rows = {row["line"]: row for row in parsed.rows.to_pylist()}
+    reasons = {reject.line: reject.reason for reject in parsed.rejects}
+    assert reasons.get(line) == one.get("reject")
+    if "row" not in one:
+        assert line not in rows
+        return
+    row = rows[line]
+    row["time"] = datetime.fromtimestamp(row["time"] / 1000).astimezone()
+    expected = dict(one["row"])
+    if "time" in expected:
+        expected["time"] = datetime.fromisoformat(str(expected["time"])).astimezone()
+    assert {name: row[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize("one", EXAMPLES, ids=lambda o: f"{o['file']}: {o['name']}")
+@pytest.mark.parametrize("place", ["alone", "first", "last", "between"])
+def test_a_line_is_what_the_example_says(one: dict[str, Any], place: str) -> None:
+    """Alone, and wherever it stands among good lines, which it does not touch."""
+    format_ = format_of(one)
+    good = GOOD[format_]  # type: ignore[index]
+    lines, at = {
+        "alone": ([raw(one)], 0),
+        "first": ([raw(one), good, good], 0),
+        "last": ([good, good, raw(one)], 2),
+        "between": ([good, raw(one), good], 1),
+    }[place]
+    parsed = format_.parse(Block(b"".join(line + b"\n" for line in lines)))
+    assert parsed.rows.schema == RAW
+    assert parsed.ignored == (1 if "ignored" in one else 0)
+    check(one, parsed, at)
+    others = [n for n in parsed.rows["line"].to_pylist() if n != at]
+    assert others == [n for n in range(len(lines)) if n != at]
+
+
+@pytest.mark.parametrize("file", sorted({f.name for f in FORMATS}))
+def test_every_format_has_examples(file: str) -> None:
+    mine = [one for one in EXAMPLES if one["file"] == file]
+    for outcome in ("row", "ignored", "reject"):
+        assert any(outcome in one for one in mine)
+    names = [one["name"] for one in mine]
+    assert len(names) == len(set(names))
+    assert all(("row" in o) + ("ignored" in o) + ("reject" in o) == 1 for o in mine)
+
+
+def test_all_examples_in_one_block() -> None:
+    for file in {f.name for f in FORMATS}:
+        mine = [o for o in EXAMPLES if o["file"] == file and "format" not in o]
+        format_ = named(file)[0]
+        parsed = format_.parse(Block(b"".join(raw(one) + b"\n" for one in mine)))
+        for line, one in enumerate(mine):
+            check(one, parsed, line)
+        assert parsed.ignored == sum("ignored" in one for one in mine)
+
+
+def test_no_bytes_give_no_rows() -> None:
+    for format_ in FORMATS:
+        parsed = format_.parse(Block(b""))
+        assert (parsed.rows.num_rows, parsed.rejects, parsed.ignored) == (0, [], 0)
+        assert parsed.rows.schema == RAW
+
+
+PIECES = st.one_of(
+    st.binary(max_size=12),
+    st.sampled_from(
+        [b'"', b"\\", b"\\\\", b" ", b"  ", b'" "', b'"a b"', b"\r", b"\0", b"#", b"\t"]
+    ),
+    st.sampled_from([b"1786353013.209", b"161", b"TCP_MISS/200", b"[02/Nov/2026:00:02:13", b"-"]),
+    st.sampled_from([b"+0000]", b"nan", b"0x1F", b"1e300", b"inf", b"-1", b"error:x", b"/99999"]),
+    st.sampled_from([b"\xef\xbb\xbf", b"\xff"]),
+)
+JUNK = st.lists(PIECES, max_size=14).map(b"".join).map(lambda b: b.replace(b"\n", b" "))
+MUTANTS = st.tuples(st.integers(0, 90), PIECES, st.integers(0, 4))
+
+
+@st.composite
+def blocks(draw: st.DrawFn, good: bytes) -> list[bytes]:
+    """Lines: junk, damaged good ones, and good ones (the same object, so they are found again)."""
+    lines = draw(st.lists(st.one_of(JUNK, MUTANTS, st.none()), min_size=1, max_size=8))
+    made = []
+    for line in lines:
+        if isinstance(line, tuple):
+            at, piece, gone = line
+            made.append((good[:at] + piece + good[at + gone :]).replace(b"\n", b" "))
+        else:
+            made.append(good if line is None else line)
+    return made
+
+
+@pytest.mark.parametrize("format_", GOOD, ids=lambda f: f.title)
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_good_lines_among_junk_are_read_and_every_line_is_counted(
+    format_: Format, data: st.DataObject
+) -> None:
+    good = GOOD[format_]  # type: ignore[index]
+    lines = data.draw(blocks(good))
+    parsed = format_.parse(Block(b"".join(line + b"\n" for line in lines)))
+    (alone,) = format_.parse(Block(good + b"\n")).rows.drop_columns(["line"]).to_pylist()
+    numbers = parsed.rows["line"].to_pylist()
+    said = [reject.line for reject in parsed.rejects]
+    assert len(numbers) + len(said) + parsed.ignored == len(lines)
+    assert len({*numbers, *said}) == len(numbers) + len(said), "no line twice"
+    rows = {row.pop("line"): row for row in parsed.rows.to_pylist()}
+    for number, line in enumerate(lines):
+        if line is good:
+            assert rows[number] == alone
+
+
+@pytest.mark.parametrize("format_", FORMATS, ids=lambda f: f.title)
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=300))
+@example(b'\\"' * 100)
+@example(b"\\" * 200 + b'"')
+@example(b"\xef\xbb\xbf")
+@example(b'"\n"')
+def test_any_bytes_are_counted_line_by_line(format_: Format, data: bytes) -> None:
+    data += b"\n"
+    parsed = format_.parse(Block(data))
+    counted = parsed.rows.num_rows + len(parsed.rejects) + parsed.ignored
+    assert counted == data.count(b"\n")
+
+
+@settings(max_examples=200, deadline=None)
+@given(blocks(GOOD[SQUID]))
+@example([b"nan" + GOOD[SQUID][14:], b"1786353013." + GOOD[SQUID][14:]])
+@example([b"nan" + GOOD[SQUID][14:], b"1.786353013e9" + GOOD[SQUID][14:]])
+@example([b"nan" + GOOD[SQUID][14:], b".5" + GOOD[SQUID][14:], b"-.5" + GOOD[SQUID][14:]])
+@example([b"nan" + GOOD[SQUID][14:], GOOD[SQUID].replace(b"   161", b" " * 30 + b"161")])
+@example([GOOD[SQUID].replace(b"   161", b"-0x1F"), GOOD[SQUID].replace(b"1037", b"0X1f")])
+@example([GOOD[SQUID].replace(b"   161", b"     -"), GOOD[SQUID].replace(b"1037", b"+5")])
+@example([b"\xef\xbb\xbf" + GOOD[SQUID], b"\xef\xbb\xbf\xef\xbb\xbf" + GOOD[SQUID]])
+def test_what_becomes_of_a_line_does_not_depend_on_its_neighbours(lines: list[bytes]) -> None:
+    together = SQUID.parse(Block(b"".join(line + b"\n" for line in lines)))
+    rows = {row.pop("line"): row for row in together.rows.to_pylist()}
+    reasons = {reject.line: reject.reason for reject in together.rejects}
+    for number, line in enumerate(lines):
+        alone = SQUID.parse(Block(line + b"\n"))
+        found = alone.rows.drop_columns(["line"]).to_pylist()
+        assert found == ([rows[number]] if number in rows else [])
+        assert [r.reason for r in alone.rejects] == ([reasons[number]] if number in reasons else [])
+
+
+def test_the_labelled_log_is_read_to_the_last_line() -> None:
+    if not DEV.exists():
+        pytest.skip("the labelled logs are not on this machine")
+    data = gzip.decompress(DEV.read_bytes())
+    parsed = compiled(INSPECTED).parse(Block(data))
+    assert parsed.rows.num_rows == data.count(b"\n")
+    assert parsed.rows["line"].to_pylist() == list(range(parsed.rows.num_rows))
+    for name in ("time", "client", "method", "url", "verdict", "duration_ms", "bytes_down"):
+        assert parsed.rows[name].null_count == 0
+    last = data.splitlines()[-1].split()
+    (row,) = parsed.rows.slice(parsed.rows.num_rows - 1).to_pylist()
+    assert row["duration_ms"] == int(last[-1])
+    assert row["url"].encode() == last[6]
+    assert set(pc.unique(parsed.rows["verdict"]).to_pylist()) <= {"allowed", "error", "denied"}
+
+
+CUSTOM: dict[str, tuple[str, bytes, dict[str, Any]]] = {
+    "columns before the padded one": (
+        "%>a %6tr %ts.%03tu %ru %>Hs",
+        b"10.0.0.1     12 1786353013.209 http://a.example/ 200",
+        {"client": "10.0.0.1", "duration_ms": 12, "time": 1786353013209, "status": 200},
+    ),
+    "whole seconds": (
+        "%ts %>a %un %rm %ru %>Hs",
+        b"1786353013 10.0.0.1 ann GET http://a.example/ 200",
+        {"time": 1786353013000, "user": "ann", "verdict": "allowed", "bytes_down": None},
+    ),
+    "bytes of both ways": (
+        "%ts.%03tu %>a %ru %<st %>st",
+        b"1786353013.209 10.0.0.1 http://a.example/ 500 70",
+        {"bytes_down": 500, "bytes_up": 70, "verdict": "unknown"},
+    ),
+    "padded to the left is plain": (
+        "%ts.%03tu %-6tr %>a %ru",
+        b"1786353013.209 12 10.0.0.1 http://a.example/",
+        {"duration_ms": 12},
+    ),
+    "namespaces": (
+        "%ts.%03tu %>a %ru %http::>h",
+        b"1786353013.209 10.0.0.1 http://a.example/ -",
+        {"client": "10.0.0.1"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CUSTOM)
+def test_a_logformat_of_ones_own(name: str) -> None:
+    logformat, line, expected = CUSTOM[name]
+    parsed = compiled(logformat).parse(Block(line + b"\n"))
+    assert not parsed.rejects
+    (row,) = parsed.rows.to_pylist()
+    assert {key: row[key] for key in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("logformat", "missing"),
+    [
+        ("%ts %>a", "%ru"),
+        ("%ts %ru", "%>a"),
+        ("%>a %ru", "%ts"),
+        ("", "%ru"),
+        ("plain text", "%ru"),
+    ],
+)
+def test_a_logformat_that_cannot_give_rows(logformat: str, missing: str) -> None:
+    with pytest.raises(BadConfiguration, match=f"logformat: found no {missing}"):
+        compiled(logformat)
+
+
+def test_recognising() -> None:
+    for format_, good in GOOD.items():
+        found = recognise(good + b"\n" + good, [format_])
+        assert found.format is format_
+        assert found.confidence == 1
+    for good, title in ((GOOD[SQUID], SQUID.title), (GOOD[APACHE], APACHE.title)):
+        found = recognise((good + b"\n") * 3 + b"junk\n", choose("auto", None))
+        assert found.format and found.format.title == title
+        assert found.confidence == 0.75
+        assert found.reason.startswith("3 of the first 4 lines fit")
+    assert recognise(b"junk\n" * 9, FORMATS).format is None
+    assert recognise(b"", FORMATS).reason == "it holds no line"
+    with pytest.raises(BadConfiguration, match="found 'nginx'; expected auto or one of"):
+        named("nginx")
+
+
+@pytest.mark.parametrize(
+    ("result", "status", "expected"),
+    [
+        ("TCP_DENIED", "407", "auth"),
+        ("TCP_DENIED", "403", "denied"),
+        ("TCP_MISS", "407", "auth"),
+        ("TCP_MISS", "404", "allowed"),
+        ("NONE_NONE_ABORTED", "000", "error"),
+        ("NONE", "400", "error"),
+        (None, "302", "allowed"),
+        (None, "403", "unknown"),
+        (None, None, "unknown"),
+    ],
+)
+def test_verdicts(result: str | None, status: str | None, expected: str) -> None:
+    assert verdict(result, status) == expected
+
+
+@given(st.binary(max_size=400))
+def test_a_shape_says_nothing(line: bytes) -> None:
+    shape = masked(line)
+    assert len(shape) <= 161
+    assert not {c for c in shape if c.isalnum()} - {"a", "9"}
+
+
+def test_a_shape_still_shows_the_form() -> None:
+    assert masked(b"1786.2 ann GET http://a.b/?q=Z\xc3\xbc\0") == "9999.9 aaa aaa aaaa://a.a/?a=aa?"

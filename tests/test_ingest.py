@@ -1,0 +1,522 @@
+"""From a log to the lake: every line is counted, comes once, and leaves nothing it should not."""
+
+import gzip
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from conftest import ROOT, make_site, squid_line, write_lines
+from sqlalchemy import select
+
+import ingest.run
+from errors import BadConfiguration, Locked
+from ingest.run import Counts, FileReport, discover, given
+from lake import catalogue
+from lake.datasets import EVENTS, REJECTS
+from lake.files import sha256
+from state.tables import FILE, STREAM
+from workspace import Workspace, open_site
+
+NOW = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)
+TODAY = datetime(2026, 11, 20, tzinfo=UTC)
+
+
+def read(ws: Workspace, *paths: Path, now: datetime = NOW) -> list[FileReport]:
+    with ws.alone():
+        return ingest.run.ingest(ws, given(ws, paths, None, "squid"), now)
+
+
+def one(ws: Workspace, path: Path) -> Counts:
+    (report,) = read(ws, path)
+    assert report.error is None
+    return report.counts
+
+
+def rows(ws: Workspace, dataset: str = "events") -> list[dict[str, Any]]:
+    """The rows of every file the catalogue lists, each file held against what is said of it."""
+    found: list[dict[str, Any]] = []
+    with ws.state.read() as connection:
+        parts = catalogue.parts(connection, dataset)
+    for part in parts:
+        path = ws.folder / part.path
+        assert sha256(path) == part.sha256
+        assert path.stat().st_size == part.bytes
+        here = pq.read_table(path).to_pylist()
+        assert len(here) == part.rows > 0
+        times = [int(row["time"].timestamp() * 1000) for row in here]
+        assert (min(times), max(times)) == (part.oldest, part.newest)
+        assert {row["time"].date().isoformat() for row in here} == {part.day}
+        found += here
+    return found
+
+
+def table(ws: Workspace, name: Any) -> list[dict[str, Any]]:
+    with ws.state.read() as connection:
+        return [dict(row._mapping) for row in connection.execute(select(name))]
+
+
+def told(ws: Workspace) -> Counter[str]:
+    """What the ledger says was ingested."""
+    total: Counter[str] = Counter()
+    for line in ws.ledger.lines():
+        if line.act["act"] == "ingest":
+            total.update({name: line.act[name] for name in asdict(Counts())})
+    return total
+
+
+def check(counts: Counts) -> None:
+    others = counts.rows + counts.ignored + counts.rejected + counts.duplicate + counts.expired
+    assert counts.lines == others
+
+
+def mixed(count: int) -> list[str]:
+    """Good lines with what real logs have between them; a good line's bytes are its number."""
+    made = []
+    for number in range(1, count + 1):
+        when = TODAY - timedelta(days=number % 4, seconds=number)
+        if number % 50 == 7:
+            made.append("squidGuard says something of secret-junk.example")
+        elif number % 50 == 8:
+            made.append(
+                squid_line(when, url="error:invalid-request", method="NONE", result="NONE/400")
+            )
+        elif number % 50 == 9:
+            made.append("# a note")
+        else:
+            user = ("ann", "bob", "-", r"EXAMPLE\kim")[number % 4]
+            made.append(squid_line(when, user=user, size=number))
+    return made
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return write_lines(tmp_path / "in/access.log", mixed(1000))
+
+
+def test_every_line_is_counted(site: Workspace, log: Path) -> None:
+    counts = one(site, log)
+    check(counts)
+    assert asdict(counts) == {
+        "lines": 1000,
+        "rows": 940,
+        "ignored": 40,
+        "rejected": 20,
+        "duplicate": 0,
+        "expired": 0,
+    }
+    assert len(rows(site)) == 940
+    assert len(rows(site, "rejects")) == 20
+    (file,) = table(site, FILE)
+    assert {name: file[name] for name in asdict(counts)} == asdict(counts)
+    assert (file["path"], file["sha256"]) == (str(log), sha256(log))
+    assert told(site) == asdict(counts)
+    assert site.ledger.verify()[0] >= 1
+
+
+def test_rows_point_at_their_lines(site: Workspace, log: Path) -> None:
+    one(site, log)
+    text = log.read_text().splitlines()
+    for row in rows(site):
+        assert row["line"] == row["bytes_down"]
+        assert text[row["line"] - 1].split()[4] == str(row["bytes_down"])
+    for row in rows(site, "rejects"):
+        assert text[row["line"] - 1].startswith("squidGuard")
+
+
+def test_a_row_holds_what_the_line_says(site: Workspace, tmp_path: Path) -> None:
+    line = squid_line(
+        TODAY - timedelta(milliseconds=5),
+        user=r"EXAMPLE\ANN",
+        url="https://m.facebook.com/sharer.php?u=secret",
+        method="POST",
+        size=77,
+        content_type="text/html;charset=utf-8",
+    )
+    one(site, write_lines(tmp_path / "a", [line]))
+    (row,) = rows(site)
+    assert row.pop("time") == TODAY - timedelta(milliseconds=5)
+    assert row == {
+        "duration_ms": 161,
+        "user": "ann",
+        "identity": "login",
+        "client": "10.20.1.12",
+        "method": "POST",
+        "status": 200,
+        "verdict": "allowed",
+        "host": "m.facebook.com",
+        "service": "facebook",
+        "role": "site",
+        "category": "social_network",
+        "path_role": "share",
+        "path": None,
+        "referrer": None,
+        "content_type": "text/html",
+        "bytes_down": 77,
+        "bytes_up": None,
+        "source": "files",
+        "file": 1,
+        "line": 1,
+    }
+
+
+def test_files_have_the_declared_schema_and_order(site: Workspace, log: Path) -> None:
+    one(site, log)
+    with site.state.read() as connection:
+        for dataset in (EVENTS, REJECTS):
+            for part in catalogue.parts(connection, dataset.name):
+                found = pq.read_table(site.folder / part.path)
+                assert found.schema.equals(dataset.schema)
+                keys = [tuple(row[k] for k in dataset.sort) for row in found.to_pylist()]
+                assert keys == sorted(keys, key=lambda k: tuple((v is None, v) for v in k))
+
+
+def test_a_second_run_adds_nothing(site: Workspace, log: Path) -> None:
+    one(site, log)
+    before, acts, files = rows(site), site.ledger.verify(), table(site, FILE)
+    again = one(site, log)
+    check(again)
+    assert (again.duplicate, again.lines, again.new) == (1000, 1000, 0)
+    assert rows(site) == before
+    assert site.ledger.verify() == acts, "looking is no act"
+    assert table(site, FILE) == files
+
+
+def test_rotation_over_some_nights(site: Workspace, tmp_path: Path) -> None:
+    folder, lines = tmp_path / "in", mixed(900)
+    live = write_lines(folder / "access.log", lines[:300])
+    read(site, live)
+    write_lines(live, lines[:500])
+    read(site, live)
+    (folder / "access.log.1.gz").write_bytes(
+        gzip.compress("".join(f"{line}\n" for line in lines[:600]).encode())
+    )
+    write_lines(live, lines[600:])
+    reports = read(site, folder / "access.log.1.gz", live)
+    assert [(r.counts.duplicate, r.counts.new) for r in reports] == [(500, 100), (0, 300)]
+    assert sorted(row["bytes_down"] for row in rows(site)) == [
+        n for n in range(1, 901) if n % 50 not in (7, 8, 9)
+    ]
+    assert sum(file["lines"] - file["duplicate"] for file in table(site, FILE)) == 900
+
+
+def test_commits_at_any_size_come_to_the_same(
+    tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the last commit before the end takes the last line."""
+    seen = set()
+    monkeypatch.setattr(ingest.streams, "BLOCK", 8192)
+    for number, size in enumerate([1, 8000, 20_000, 50_000, 10**9]):
+        monkeypatch.setattr(ingest.run, "COMMIT_BYTES", size)
+        ws = open_site(make_site(tmp_path / str(number)), "test")
+        counts = one(ws, log)
+        check(counts)
+        assert told(ws) == asdict(counts)
+        (file,) = table(ws, FILE)
+        assert {name: file[name] for name in asdict(counts)} == asdict(counts)
+        assert file["sha256"] == sha256(log)
+        assert {row["file"] for row in rows(ws)} == {file["id"]}
+        seen.add(tuple(sorted(row["line"] for row in rows(ws))))
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize(
+    ("day", "kept"),
+    [
+        (datetime(2025, 11, 20, tzinfo=UTC), False),
+        (datetime(2025, 11, 20, 23, 59, 59, tzinfo=UTC), False),
+        (datetime(2025, 11, 21, tzinfo=UTC), True),
+        (datetime(2006, 9, 8, tzinfo=UTC), False),
+        (datetime(1970, 1, 1, tzinfo=UTC), False),
+    ],
+)
+def test_what_is_due_never_enters(
+    site: Workspace, tmp_path: Path, day: datetime, kept: bool
+) -> None:
+    counts = one(site, write_lines(tmp_path / "a", [squid_line(day), squid_line(TODAY)]))
+    check(counts)
+    assert (counts.rows, counts.expired) == ((2, 0) if kept else (1, 1))
+    assert min(row["time"] for row in rows(site)) == (day if kept else TODAY)
+
+
+def test_a_shorter_retention_is_kept_as_well(tmp_path: Path) -> None:
+    folder = make_site(tmp_path / "s", lambda t: t.replace("events: 1 year", "events: 30 days"))
+    ws = open_site(folder, "test")
+    days = [TODAY - timedelta(days=n) for n in (29, 30, 31)]
+    counts = one(ws, write_lines(tmp_path / "a", [squid_line(day) for day in days]))
+    assert (counts.rows, counts.expired) == (1, 2)
+
+
+def test_a_purged_day_does_not_come_back(site: Workspace, tmp_path: Path) -> None:
+    with site.state.change() as change:
+        catalogue.bury(change.connection, "events", ["2026-11-18"], NOW.isoformat())
+    lines = [squid_line(TODAY - timedelta(days=n)) for n in range(4)]
+    counts = one(site, write_lines(tmp_path / "a", lines))
+    assert (counts.rows, counts.expired) == (3, 1)
+
+
+def test_the_future_is_refused(site: Workspace, tmp_path: Path) -> None:
+    lines = [squid_line(NOW + timedelta(hours=h)) for h in (0, 23, 25, 10_000)]
+    lines.append(squid_line(999_999_999_999.0))
+    counts = one(site, write_lines(tmp_path / "a", lines))
+    check(counts)
+    assert (counts.rows, counts.rejected) == (2, 3)
+    assert {row["reason"] for row in rows(site, "rejects")} == {"the time lies in the future"}
+    assert {row["line"] for row in rows(site, "rejects")} == {3, 4, 5}
+
+
+SECRETS = ["hunter2", "s3ssion", "unlisted-clinic", "gr1ndr", "j0hn.doe", "inv1te"]
+
+
+def everything(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Every file of a site, as bytes and, where it is Parquet, as values."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            yield path, path.read_bytes().decode("latin-1")
+            if path.suffix == ".parquet":
+                yield path, json.dumps(pq.read_table(path).to_pylist(), default=str)
+
+
+@pytest.mark.parametrize("paths", [False, True])
+def test_nothing_stays_that_should_not(tmp_path: Path, paths: bool) -> None:
+    """Queries, other sites, sensitive services, log-ins in URLs, rejected lines."""
+    folder = make_site(
+        tmp_path / "s", lambda t: t.replace("paths: false", f"paths: {str(paths).lower()}")
+    )
+    ws = open_site(folder, "test")
+    urls = [
+        "https://www.facebook.com/page?token=hunter2",
+        "https://www.facebook.com?token=hunter2",
+        "https://www.facebook.com/page;sid=s3ssion",
+        "https://www.facebook.com/page#s3ssion",
+        "https://hunter2:s3ssion@www.facebook.com/",
+        "https://unlisted-clinic.example/inv1te",
+        "unlisted-clinic.example:443",
+        "https://gr1ndr.grindr.com/",
+        "gr1ndr.grindr.com:443",
+        "http://unlisted-clinic.example",
+        "unlisted-clinic",
+        "//unlisted-clinic.example/x",
+        "https:/unlisted-clinic.example/x",
+        "https://[unlisted-clinic]/",
+    ]
+    lines = [squid_line(TODAY, url=url) for url in urls]
+    lines += [
+        squid_line(TODAY, url="https://unlisted-clinic.example/") + " j0hn.doe",
+        "hunter2 s3ssion j0hn.doe",
+        squid_line(TODAY, method="unlisted-clinic"),
+        squid_line(TODAY, content_type="unlisted-clinic"),
+        squid_line(TODAY, result="unlisted-clinic/200"),
+        squid_line(
+            TODAY + timedelta(days=9), user="j0hn.doe", url="http://unlisted-clinic.example"
+        ),
+    ]
+    counts = one(ws, write_lines(tmp_path / "a", lines))
+    check(counts)
+    assert (counts.rows, counts.rejected) == (len(urls) + 3, 3)
+    for path, content in everything(folder):
+        for secret in SECRETS:
+            assert secret not in content, path
+    stored = {row["path"] for row in rows(ws)}
+    assert stored == ({"/page", "/", None} if paths else {None})
+    assert {row["host"] for row in rows(ws)} == {"www.facebook.com", "other"}
+    shapes = [row["shape"] for row in rows(ws, "rejects")]
+    assert all(not {c for c in shape if c.isalnum()} - {"a", "9"} for shape in shapes)
+
+
+def test_overlong_lines_are_rejected_at_their_numbers(tmp_path: Path) -> None:
+    ws = open_site(make_site(tmp_path / "s"), "test")
+    lines = mixed(6)
+    lines[1] = squid_line(TODAY, url="http://a.example/" + "x" * 70_000)
+    lines[4] = "y" * 200_000
+    counts = one(ws, write_lines(tmp_path / "a", lines))
+    check(counts)
+    assert (counts.rows, counts.rejected) == (4, 2)
+    assert {(r["line"], r["reason"]) for r in rows(ws, "rejects")} == {
+        (2, "longer than 65536 bytes"),
+        (5, "longer than 65536 bytes"),
+    }
+    assert {row["line"] for row in rows(ws)} == {1, 3, 4, 6}
+
+
+def test_a_damaged_file_keeps_what_was_read_and_stops_no_other(
+    site: Workspace, tmp_path: Path
+) -> None:
+    lines = mixed(6000)
+    whole = gzip.compress("".join(f"{line}\n" for line in lines).encode())
+    cut = tmp_path / "access.log.1.gz"
+    cut.write_bytes(whole[: len(whole) // 2])
+    other = write_lines(tmp_path / "other.log", [squid_line(TODAY, user="kim", size=999_999)])
+    damaged, fine = read(site, cut, other)
+    assert damaged.error and "stops being readable" in damaged.error
+    check(damaged.counts)
+    assert 1000 < damaged.counts.lines < 6000
+    assert fine.counts.rows == 1
+    assert len(rows(site)) == damaged.counts.rows + 1
+    assert told(site)["lines"] == damaged.counts.lines + 1
+    cut.write_bytes(whole)
+    after = one(site, cut)
+    assert after.duplicate == damaged.counts.lines
+    sizes = sorted(row["bytes_down"] for row in rows(site))
+    assert sizes == [*(n for n in range(1, 6001) if n % 50 not in (7, 8, 9)), 999_999]
+
+
+@pytest.mark.parametrize("content", [b"\x1f\x8b\x08broken", b""])
+def test_a_file_that_gives_nothing_leaves_nothing(
+    site: Workspace, tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "a.gz").write_bytes(content)
+    (report,) = read(site, tmp_path / "a.gz")
+    assert bool(report.error) == bool(content)
+    assert table(site, FILE) == table(site, STREAM) == []
+    assert site.ledger.verify()[0] == 0
+
+
+def test_a_file_of_another_kind_is_named(site: Workspace, tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "a", ["what is this"] * 50)
+    (report,) = read(site, path)
+    counts = report.counts
+    assert (counts.rows, counts.rejected) == (0, 50), "its format was named, so lines are told"
+    with site.alone():
+        (unknown,) = ingest.run.ingest(site, given(site, [path], None, "auto"), NOW)
+    assert unknown.error and "not recognised: 0 of 50 lines fit" in unknown.error
+
+
+def test_a_half_written_line_waits(tmp_path: Path) -> None:
+    folder = make_site(
+        tmp_path / "s",
+        lambda t: t.replace("/var/log/squid/access.log*", str(tmp_path / "in/access.log*")),
+    )
+    ws = open_site(folder, "test")
+    lines = mixed(20)
+    path = write_lines(tmp_path / "in/access.log", lines)
+    whole = path.read_bytes()
+
+    def night(content: bytes, written: datetime) -> Counts:
+        path.write_bytes(content)
+        os.utime(path, (written.timestamp(),) * 2)
+        with ws.alone():
+            (report,) = ingest.run.ingest(ws, discover(ws, None), NOW)
+        return report.counts
+
+    assert night(whole[:-30], NOW).rows == 17 - 1
+    assert night(whole[:-30], NOW).new == 0
+    assert night(whole, NOW).rows == 1
+    assert night(whole + lines[0].encode(), NOW - timedelta(hours=1)).rows == 1, "taken to its end"
+    assert sorted(row["line"] for row in rows(ws))[-2:] == [20, 21]
+
+
+def test_sources_are_read_oldest_first_and_named(tmp_path: Path) -> None:
+    folder = make_site(
+        tmp_path / "s",
+        lambda t: t.replace("/var/log/squid/access.log*", str(tmp_path / "in/access.log*")),
+    )
+    ws = open_site(folder, "test")
+    for number, name in enumerate(["access.log", "access.log.2", "access.log.1"]):
+        path = write_lines(tmp_path / "in" / name, [squid_line(TODAY, size=number)])
+        os.utime(path, (NOW.timestamp() - number,) * 2)
+    assert [t.path.name for t in discover(ws, None)] == [
+        "access.log.1",
+        "access.log.2",
+        "access.log",
+    ]
+    assert {t.source.name for t in discover(ws, "main-proxy")} == {"main-proxy"}
+    with pytest.raises(BadConfiguration, match="it has: main-proxy"):
+        discover(ws, "branch")
+    with pytest.raises(BadConfiguration, match="it has: main-proxy"):
+        given(ws, [], "branch", None)
+
+
+def test_what_a_killed_run_left_is_swept_away(site: Workspace, log: Path) -> None:
+    one(site, log)
+    left = [
+        site.folder / "work/events-2026-11-20-00000009-0000.parquet.tmp",
+        site.folder / "lake/events/2026-11-19/00000009-0000.parquet",
+        site.folder / "lake/rejects/2026-11-19/00000009-0000.parquet",
+    ]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"left over")
+    before = rows(site)
+    one(site, log)
+    assert not any(path.exists() for path in left)
+    assert rows(site) == before
+
+
+def test_one_run_at_a_time(site: Workspace) -> None:
+    with site.alone(), pytest.raises(Locked, match="another run"), site.alone():
+        pass
+
+
+def kill_some_runs(site: Path, logs: Sequence[Path], rounds: int, seed: int) -> int:
+    """Start runs and kill -9 them at random moments; how many were killed in the middle."""
+    chance = random.Random(seed)
+    command = [
+        sys.executable,
+        str(ROOT / "tests/drivers/ingest_once.py"),
+        str(site),
+        *map(str, logs),
+    ]
+    killed = 0
+    for _ in range(rounds):
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+        ) as run:
+            assert run.stdout
+            assert run.stdout.readline() == "ready\n"
+            time.sleep(chance.uniform(0.02, 0.7))
+            if run.poll() is None:
+                run.kill()
+                killed += 1
+    return killed
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_each_line_comes_once(tmp_path: Path) -> None:
+    folder, lines = make_site(tmp_path / "s"), mixed(24_000)
+    first = tmp_path / "access.log.1.gz"
+    first.write_bytes(gzip.compress("".join(f"{x}\n" for x in lines[:12_000]).encode()))
+    second = write_lines(tmp_path / "access.log", lines[12_000:])
+    assert kill_some_runs(folder, [first, second], 15, seed=20261120) >= 5
+    ws = open_site(folder, "test")
+    counts = [report.counts for report in read(ws, first, second)]
+    assert [c.lines for c in counts] == [12_000, 12_000]
+
+    events, rejects = rows(ws), rows(ws, "rejects")
+    good = [n for n in range(1, 24_001) if n % 50 not in (7, 8, 9)]
+    assert sorted(row["bytes_down"] for row in events) == good, "every line exactly once"
+    assert len(rejects) == 24_000 // 50
+    files = {file["id"]: file for file in table(ws, FILE)}
+    assert len(files) > 4, "several runs got somewhere"
+    start = {str(first): 0, str(second): 12_000}
+    for row in events:
+        assert row["bytes_down"] == start[files[row["file"]]["path"]] + row["line"]
+    for row in rejects:
+        assert (start[files[row["file"]]["path"]] + row["line"]) % 50 == 7
+    sums = Counter[str]()
+    for file in files.values():
+        check(Counts(**{name: file[name] for name in asdict(Counts())}))
+        assert file["sha256"] == sha256(Path(file["path"]))
+        sums.update({name: file[name] for name in asdict(Counts())})
+    assert sums["lines"] - sums["duplicate"] == 24_000
+    assert sums["rows"] == len(events) and sums["rejected"] == len(rejects)
+    assert told(ws) == sums, "each commit is told once"
+    assert ws.ledger.verify()[0] >= 1
+    known = {ws.folder / part for part in parts_of(ws)}
+    assert {p for p in (folder / "lake").rglob("*") if p.is_file()} == known
+    assert not list((folder / "work").iterdir())
+
+
+def parts_of(ws: Workspace) -> set[str]:
+    with ws.state.read() as connection:
+        return catalogue.known_paths(connection)

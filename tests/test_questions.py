@@ -1,0 +1,215 @@
+"""Every question of analytics/sql: a few input rows, and the rows it answers."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import fields
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import yaml
+
+from analytics import findings, people, questions
+from analytics.engine import Engine, sql
+from analytics.engine import questions as names
+from lake.datasets import DATASETS, INSTANT
+
+DATA = Path(__file__).parent / "data" / "questions"
+CLOCK = re.compile(r"^\d\d:\d\d(:\d\d(\.\d{1,3})?)?$")
+Row = dict[str, Any]
+
+TEXT, DAY = pa.string(), pa.date32()
+SMALL: dict[str, dict[str, pa.DataType]] = {
+    "marks": {
+        "user": TEXT, "identity": TEXT, "service": TEXT, "category": TEXT, "start": INSTANT,
+        "low_end": INSTANT, "likely_end": INSTANT, "high_end": INSTANT, "grade": TEXT,
+        "rule": TEXT, "visit": pa.bool_(),
+    },
+    "contacts": {"user": TEXT, "category": TEXT, "contacts": pa.int32()},
+    "categories": {"category": TEXT},
+    "hours": {"user": TEXT, "start": INSTANT, "end": INSTANT},
+    "excused": {"user": TEXT, "service": TEXT},
+    "blocked_services": {"service": TEXT},
+    "calendar": {"day": DAY, "working": pa.bool_(), "opens": INSTANT, "closes": INSTANT},
+    "judged": {"week": TEXT, "day": DAY},
+    "members": {"user": TEXT},
+    "weeks": {"week": TEXT, "first_day": DAY, "last_day": DAY},
+    "feed_days": {"day": DAY},
+    "gap_days": {"day": DAY},
+    "files": {"file": pa.int32(), "sha256": TEXT},
+}  # fmt: skip
+"""Tables that are handed over or made on the way, and are no datasets."""
+
+ROWS: dict[str, type[Any]] = {
+    "evidence_rows": people.EventRow,
+    "feed_gaps": questions.FeedGap,
+    "findings_blocked": findings._BlockedRow,
+    "findings_time": findings._TimeRow,
+    "peer_median": findings._Peers,
+    "person_activity": people.ActivityRow,
+    "person_usage": people.UsageRow,
+    "shared_clients": findings._Clients,
+    "team_blocked": questions.TeamBlocked,
+    "team_hours": questions.TeamHour,
+    "team_services": questions.TeamService,
+    "team_weeks": questions.TeamWeek,
+}
+"""Questions answered with typed rows."""
+
+KEPT = ("activity", "usage", "blocked", "feed")
+"""Questions whose answers are datasets of the same name."""
+
+BETWEEN = ("marks", "contacts", "feed_days")
+"""Questions whose answers other questions use."""
+
+
+def schema(table: str) -> pa.Schema:
+    """A table's columns, words as plain text as DuckDB reads them from Parquet."""
+    if table in SMALL:
+        return pa.schema(list(SMALL[table].items()))
+    plain = [
+        (f.name, TEXT if pa.types.is_dictionary(f.type) else f.type)
+        for f in DATASETS[table].schema
+    ]
+    return pa.schema(plain)
+
+
+def value(cell: Any, day: date) -> Any:
+    """`09:00:30` is that instant of the file's day (UTC); `2026-11-10T09:00Z` any instant."""
+    if isinstance(cell, str) and CLOCK.match(cell):
+        return datetime.combine(day, time.fromisoformat(cell), UTC)
+    if isinstance(cell, str) and re.match(r"^\d{4}-\d\d-\d\dT[\d:.]+Z$", cell) and len(cell) < 24:
+        return datetime.fromisoformat(cell)
+    return cell
+
+
+def repeated(row: Row) -> Iterator[Row]:
+    """A row, or with `repeat: {columns, steps: [[seconds, times], …]}` a grid of them."""
+    grid = row.pop("repeat", None)
+    offsets = [0]
+    for seconds, times in grid["steps"] if grid else []:
+        offsets = [o + seconds * i for o in offsets for i in range(times)]
+    for offset in offsets:
+        moved = {c: row[c] + timedelta(seconds=offset) for c in (grid or {}).get("columns", [])}
+        yield {**row, **moved}
+
+
+def filled(document: Row, case: Row, table: str) -> list[Row]:
+    """A case's rows of a table: the file's defaults, then the row's kind, then what it says."""
+    rows: list[Row] = []
+    given_rows = {**document.get("always", {}), **case["in"]}.get(table, [])
+    for number, given in enumerate(given_rows, 1):
+        kind = document.get("kinds", {}).get(given.get("kind", ""), {})
+        row = {**document.get("defaults", {}).get(table, {}), **kind, **given}
+        row.pop("kind", None)
+        row = {k: value(v, document["day"]) for k, v in row.items()}
+        if table == "events":
+            row.setdefault("line", number)
+        rows += repeated(row)
+    return rows
+
+
+def load(question: str) -> Row:
+    """A question's file."""
+    document: Row = yaml.safe_load((DATA / f"{question}.yaml").read_text("utf-8"))
+    return document
+
+
+def ask(engine: Engine, question: str, document: Row, case: Row) -> tuple[list[str], list[Row]]:
+    """Columns and rows of the answer."""
+    params = _tables(engine, document, case)
+    cursor = engine.connection.execute(sql(question), params)
+    columns = [d[0] for d in cursor.description or []]
+    return columns, [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _tables(engine: Engine, document: Row, case: Row) -> Row:
+    for table in document["tables"]:
+        rows = filled(document, case, table)
+        engine.table(table, pa.Table.from_pylist(rows, schema=schema(table)))
+    params = {**document.get("params", {}), **case.get("params", {})}
+    return {k: value(v, document["day"]) for k, v in params.items()}
+
+
+CASES = [
+    pytest.param(path.stem, index, id=f"{path.stem}: {case['case']}")
+    for path in sorted(DATA.glob("*.yaml"))
+    for index, case in enumerate(yaml.safe_load(path.read_text("utf-8"))["cases"])
+]
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    """An empty engine."""
+    with Engine(tmp_path, threads=2, memory_mb=256) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(("question", "index"), CASES)
+def test_answers(engine: Engine, question: str, index: int) -> None:
+    document = load(question)
+    case = document["cases"][index]
+    columns, found = ask(engine, question, document, case)
+    want = [{k: value(v, document["day"]) for k, v in row.items()} for row in case["out"]]
+    shown = list(want[0]) if want else columns
+    assert set(shown) <= set(columns)
+    answer = [{name: row[name] for name in shown} for row in found]
+    if "ORDER BY" not in sql(question).rpartition("\nFROM")[2]:
+        answer.sort(key=repr)
+        want.sort(key=repr)
+    assert [_approx(row) for row in answer] == [_approx(row) for row in want]
+
+
+def _approx(row: Row) -> Row:
+    return {k: round(v, 6) if isinstance(v, float | int) else v for k, v in row.items()}
+
+
+@pytest.mark.parametrize("question", names())
+def test_has_a_file_and_a_header(question: str) -> None:
+    assert (DATA / f"{question}.yaml").is_file(), "a question without rows that show what it does"
+    head = "\n".join(line for line in sql(question).splitlines() if line.startswith("--"))
+    assert re.match(r"^-- [A-Z].*\.", head), "opens with a sentence"
+    assert re.search(r"^-- in:", head, re.M)
+    assert re.search(r"^-- out:", head, re.M)
+    body = re.sub(r"--.*", "", sql(question))
+    asked = head[head.index("-- in:") : head.index("-- out:")]
+    assert set(re.findall(r"\$(\w+)", body)) == set(re.findall(r"\$(\w+)", asked))
+
+
+def test_every_file_is_a_question() -> None:
+    assert sorted(p.stem for p in DATA.glob("*.yaml")) == names()
+    assert sorted([*ROWS, *KEPT, *BETWEEN]) == names()
+
+
+@pytest.mark.parametrize("question", ROWS)
+def test_typed_rows_have_the_answers_columns(engine: Engine, question: str) -> None:
+    document = load(question)
+    columns, _ = ask(engine, question, document, document["cases"][0])
+    assert columns == [f.name for f in fields(ROWS[question])]
+    params = _tables(engine, document, document["cases"][0])
+    for row in engine.rows(question, ROWS[question], **params):
+        assert isinstance(row, ROWS[question])
+
+
+@pytest.mark.parametrize("question", KEPT)
+def test_datasets_have_the_answers_columns(engine: Engine, question: str) -> None:
+    document = load(question)
+    columns, _ = ask(engine, question, document, document["cases"][0])
+    assert sorted(columns) == sorted(DATASETS[question].schema.names)
+
+
+def test_a_row_with_other_fields_is_refused(engine: Engine) -> None:
+    document = load("peer_median")
+    params = _tables(engine, document, document["cases"][0])
+    with pytest.raises(TypeError, match="answers"):
+        engine.rows("peer_median", findings._Clients, **params)
+
+
+@pytest.mark.parametrize("index", range(len(load("marks")["cases"])))
+def test_bounds_are_in_order(engine: Engine, index: int) -> None:
+    document = load("marks")
+    _, found = ask(engine, "marks", document, document["cases"][index])
+    for row in found:
+        assert row["start"] <= row["low_end"] <= row["likely_end"] <= row["high_end"]
