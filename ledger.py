@@ -170,8 +170,7 @@ class Ledger:
         """The act with this key among the newest lines (a repeat follows its first soon)."""
         for path in self.segments()[-2:]:
             for raw in reversed(_tail_lines(path)):
-                act = _decode(raw, path, -1)
-                if act.get("key") == key:
+                if key.encode() in raw and (act := _decode(raw, path, -1)).get("key") == key:
                     return act
         return None
 

@@ -24,10 +24,9 @@ def span(value: Any) -> Span:
     if not match:
         raise ValueError("expected a span of one day such as 09:00-17:00")
     first, second, third, fourth = (int(g) for g in match.groups())
-    if (third, fourth) == (24, 0):
-        third, fourth = 23, 59
     try:
-        start, end = time(first, second), time(third, fourth)
+        start = time(first, second)
+        end = time.max if (third, fourth) == (24, 0) else time(third, fourth)
     except ValueError:
         raise ValueError("expected hours 0-23 and minutes 0-59, such as 09:00-17:00") from None
     if start >= end:

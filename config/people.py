@@ -47,15 +47,14 @@ class People:
         self._managers: dict[str, str] = {}
         for row in self.rows:
             self._by_user[row.user.casefold()].append(row)
-            for address in row.addresses:
-                self._by_address[address].append(row)
-            if is_address(row.user):
-                self._by_address[row.user].append(row)
+            for address in (*row.addresses, *([row.user] if is_address(row.user) else [])):
+                self._by_address[_plain(address)].append(row)
 
     def login(self, user: str, day: date | None = None) -> Person | None:
         """The person a proxy login belongs to: as written, without a domain, without a realm."""
         name = user.casefold()
-        for candidate in (name, name.rpartition("\\")[2], name.partition("@")[0]):
+        account = name.rpartition("\\")[2]
+        for candidate in (name, account, account.partition("@")[0]):
             rows = self._by_user.get(candidate, [])
             if found := next((r for r in rows if day is None or r.on(day)), None):
                 return found
@@ -63,7 +62,7 @@ class People:
 
     def address(self, address: str, day: date | None = None) -> Person | None:
         """The one person an address is assigned to; None where it is nobody's or several's."""
-        rows = [r for r in self._by_address.get(address, []) if day is None or r.on(day)]
+        rows = [r for r in self._by_address.get(_plain(address), []) if day is None or r.on(day)]
         return rows[0] if len({r.user for r in rows}) == 1 else None
 
     def team(self, manager: str, day: date) -> list[Person]:
@@ -94,6 +93,11 @@ def is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _plain(address: str) -> str:
+    """An address as it compares: IPv6 has many spellings."""
+    return str(ipaddress.ip_address(address)) if is_address(address) else address
 
 
 def read_people(path: Path) -> People:

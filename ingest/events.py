@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest.classify import OTHER, Class, Classifier, path_role
+from ingest.classify import LARGEST, OTHER, Class, Classifier, path_role
 from ingest.formats.arrays import TEXT, codes_to_text, constant, encoded, text_of
 from ingest.formats.block import Parsed, Reject
 from ingest.identity import Identities
@@ -39,6 +39,7 @@ METHODS = frozenset(
     ]
 )
 MEDIA_TYPE = re.compile(r"^[\w.+-]{1,60}/[\w.+-]{1,100}")
+PATH_END = re.compile(r"[?#;]")
 HOST_PORT = re.compile(r"^(?:[^@]*@)?(\[[0-9a-fA-F:.%]+\]|[^:\[\]]*)(?::(\d{1,5}))?$")
 
 
@@ -63,6 +64,7 @@ class Enricher:
     latest_ms: int  # events after this are in the future
     buried: frozenset[int]  # days that were purged
     keep_paths: bool = False
+    _classes: dict[str, Class] = field(default_factory=dict)
 
     def days(self, parsed: Parsed, source: str, file: int, first_line: int) -> Enriched:
         """The rows of a block as tables of EVENTS, one a day, unsorted."""
@@ -117,32 +119,51 @@ class Enricher:
         urls = url.dictionary
         authority, path = split_urls(urls)
         hosts = authority.dictionary_encode()
-        classes = [self.classifier.of(host_of(a)[0] or "") for a in hosts.dictionary.to_pylist()]
-        of_row = hosts.indices.take(url.indices)
+        found = [self._class(a) for a in hosts.dictionary.to_pylist()]
+        # Most hosts share one class, the same object: fold by identity before anything is made.
+        classes = {id(c): c for c in found}
+        numbers = {identity: number for number, identity in enumerate(classes)}
+        codes = np.array([numbers[id(c)] for c in found], np.int64)
+        of_url = codes[hosts.indices.to_numpy()]
+        of_row = pa.array(of_url).take(url.indices)
         made = {
-            name: codes_to_text(of_row, [getattr(c, name) for c in classes])
+            name: codes_to_text(of_row, [getattr(c, name) for c in classes.values()])
             for name in ("host", "service", "role", "category")
         }
-        roles, kept = self._paths(classes, hosts.indices.to_numpy(zero_copy_only=False), path)
+        roles, kept = self._paths([*classes.values()], of_url, path)
         made["path_role"] = codes_to_text(url.indices, roles)
         made["path"] = (
             codes_to_text(url.indices, kept) if self.keep_paths else constant(None, len(url))
         )
         return made
 
+    def _class(self, authority: str) -> Class:
+        """The class of an authority, remembered: the same few come in every block."""
+        if authority not in self._classes:
+            if len(self._classes) > LARGEST:
+                self._classes.clear()
+            self._classes[authority] = self.classifier.of(host_of(authority)[0] or "")
+        return self._classes[authority]
+
     def _paths(
-        self, classes: list[Class], host_of_url: Any, path: pa.Array
-    ) -> tuple[list[str | None], list[str | None]]:
-        named = np.array([c.service is not None for c in classes])
-        count = len(path)
-        roles: list[str | None] = [None] * count
-        kept: list[str | None] = [None] * count
-        for index in np.flatnonzero(named[host_of_url] & pc.is_valid(path).to_numpy(False)):
-            text = re.split(r"[?#;]", path[int(index)].as_py(), maxsplit=1)[0]
-            service = self.classifier.service(classes[host_of_url[index]].service or "")
-            roles[index] = path_role(text, service)
-            kept[index] = text[:500]
-        return roles, kept
+        self, classes: list[Class], class_of_url: Any, path: pa.Array
+    ) -> tuple[pa.StringArray, pa.StringArray]:
+        """path_role and path of each distinct URL of a service; null of all others."""
+        named = np.array([c.service is not None for c in classes], bool)
+        chosen = np.flatnonzero(named[class_of_url] & pc.is_valid(path).to_numpy(False))
+        texts = [PATH_END.split(p, maxsplit=1)[0] for p in path.take(chosen).to_pylist()]
+        services = [classes[n].service or "" for n in class_of_url[chosen].tolist()]
+        roles = [
+            path_role(text, self.classifier.service(service))
+            for text, service in zip(texts, services, strict=True)
+        ]
+        at = np.full(len(path), -1)
+        at[chosen] = np.arange(len(chosen))
+        spread = pa.array(at, mask=at < 0)
+        return (
+            pa.array(roles, pa.string()).take(spread),
+            pa.array([text[:500] for text in texts], pa.string()).take(spread),
+        )
 
     def _referrer(self, referrer: str) -> str | None:
         match = re.match(r"^[a-zA-Z][a-zA-Z0-9+.-]*://([^/?#]*)", referrer)

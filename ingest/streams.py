@@ -21,7 +21,7 @@ from errors import UnreadableInput
 
 BLOCK = 8 << 20
 MARK_GRAIN = 1 << 20
-FIRST_MARK = 4 << 10
+FIRST_MARK = 256
 HEAD_BYTES = 4 << 10
 RECORD = struct.Struct("<QQ16s")
 SLACK = 64 << 20
