@@ -289,8 +289,14 @@ def _unlink(ws: Workspace, items: Sequence[Item]) -> None:
         ]
     for relative in [*condemned, *(i.name for i in items)]:
         path = ws.folder / relative
-        if path.parent.exists():
-            remove(path)
+        try:
+            if path.parent.exists():
+                remove(path)
+        except OSError as error:
+            raise Overdue(
+                f"{relative}: cannot be removed: {error.strerror}. Nothing is said to be gone; "
+                f"mend this and run the purge again."
+            ) from None
     with ws.state.change() as change:
         catalogue.forget(change.connection, condemned)
     with ws.state.read() as connection:
@@ -299,14 +305,9 @@ def _unlink(ws: Workspace, items: Sequence[Item]) -> None:
 
 def _guard_clock(ws: Workspace, now: datetime, confirmed: bool) -> None:
     """Refuse a clock that does not fit what is known to have happened."""
-    newest = max((line.act["time"] for line in ws.ledger.lines()), default=None)
-    with ws.state.read() as connection:
-        span = catalogue.span(connection, "events")
-    known = [datetime.fromisoformat(newest)] if newest else []
-    known += [instant(span[1])] if span else []
-    if not known or confirmed:
+    last = _last_known(ws)
+    if last is None or confirmed:
         return
-    last = max(known)
     if now - last > CLOCK_AHEAD:
         raise UnsafeDeletion(
             f"The clock says {now:%Y-%m-%d}, but nothing is known to have happened here after "
@@ -317,6 +318,22 @@ def _guard_clock(ws: Workspace, now: datetime, confirmed: bool) -> None:
             f"The clock says {now:%Y-%m-%d}, but the ledger or the lake already holds "
             f"{last:%Y-%m-%d}: a purge now would call overdue data young. Set the clock."
         )
+
+
+def _last_known(ws: Workspace) -> datetime | None:
+    """The latest instant something is believed to have happened at: events, and acts after them.
+
+    An act far beyond the one before it does not count until a purge was confirmed: the runs of a
+    wrong clock write acts too, the one under way among them.
+    """
+    with ws.state.read() as connection:
+        span = catalogue.span(connection, "events")
+    last = instant(span[1]) if span else None
+    for line in ws.ledger.lines():
+        time = datetime.fromisoformat(line.act["time"])
+        if last is None or time - last <= CLOCK_AHEAD or line.act["act"] == "purge done":
+            last = time if last is None else max(last, time)
+    return last
 
 
 def _guard_share(ws: Workspace, decisions: Sequence[Decision], confirmed: bool) -> None:

@@ -338,7 +338,9 @@ def _finding(
         "calibration": "Fairwatch has not been calibrated on this organisation's network.",
     }
     texts = {check: (t() if callable(t := made[check]) else t) for check in CHECKS}
-    digest = hashlib.sha256(f"{policy.id}|{rule.id}|{row.user}|{row.week}".encode())
+    # A week may be judged by two policies or versions, each on its own days.
+    of = f"{policy.id}|{policy.effective.start}|{rule.id}|{row.user}|{row.week}"
+    digest = hashlib.sha256(of.encode())
     return Finding(
         id=digest.hexdigest()[:12],
         rule=rule.id,

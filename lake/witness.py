@@ -8,6 +8,7 @@ import lzma
 import re
 import sqlite3
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -76,11 +77,16 @@ def look(path: Path, store: Store | None, limit: date) -> Seen:
             return seen
         if store is not None and store.look == "ledger":
             _ledger(path, limit, seen)
+        elif store is not None and store.look == "database":
+            # Never by a handle of our own: closing one drops all locks this process holds on it.
+            if path.suffix == ".db":
+                _database(path, limit, seen)
         else:
             _by_content(path, limit, seen)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, lzma.LZMAError) as error:
         seen.unreadable = f"{type(error).__name__}: {error}".splitlines()[0]
-    except (pa.ArrowException, sqlite3.Error, NotImplementedError) as error:
+    except (pa.ArrowException, sqlite3.Error, zlib.error, RuntimeError) as error:
+        # RuntimeError: a member locked by a password, or a way of packing zipfile does not know.
         seen.unreadable = f"{type(error).__name__}: {error}".splitlines()[0]
     return seen
 

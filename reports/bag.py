@@ -3,6 +3,7 @@
 import hashlib
 import io
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
@@ -48,20 +49,21 @@ def verify(path: Path) -> dict[str, str]:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            members = {m.filename: m for m in archive.infolist() if not m.is_dir()}
-            if len(members) != len([m for m in archive.infolist() if not m.is_dir()]):
-                raise ProofFailed(f"{path}: a name stands twice in the pack.")
+            members: dict[str, zipfile.ZipInfo] = {}
+            for member in archive.infolist():
+                if member.filename in members:
+                    raise ProofFailed(f"{path}: {member.filename} stands twice in the pack.")
+                if not _inside(member.filename):
+                    raise ProofFailed(f"{path}: {member.filename!r} leaves the pack's folder.")
+                members[member.filename] = member
             if sum(m.file_size for m in members.values()) > LARGEST:
                 raise ProofFailed(f"{path}: unpacks to more than {LARGEST >> 30} GiB; not read.")
-            content = {name: archive.read(name) for name in members}
+            content = {n: archive.read(n) for n, m in members.items() if not m.is_dir()}
     except FileNotFoundError:
         raise UnreadableInput(f"{path}: there is no such file.") from None
-    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
         raise ProofFailed(f"{path}: is no zip that can be read whole: {error}.") from None
-    roots = {PurePosixPath(name).parts[0] for name in content}
-    for name in content:
-        if ".." in PurePosixPath(name).parts or name.startswith("/") or "\\" in name:
-            raise ProofFailed(f"{path}: member {name!r} leaves the pack's folder.")
+    roots = {name.partition("/")[0] for name in content}
     if len(roots) != 1:
         raise ProofFailed(f"{path}: expected one folder, found {len(roots)}.")
     files = {name.partition("/")[2]: body for name, body in content.items()}
@@ -70,8 +72,17 @@ def verify(path: Path) -> dict[str, str]:
     tags = {n for n in files if not n.startswith("data/") and n != "tagmanifest-sha256.txt"}
     _compare(path, files, "tagmanifest-sha256.txt", tags)
     _compare(path, files, "manifest-sha256.txt", {n for n in files if n.startswith("data/")})
+    if "bag-info.txt" not in files:
+        raise ProofFailed(f"{path}: bag-info.txt is missing.")
     lines = files["bag-info.txt"].decode("utf-8", "replace").splitlines()
     return dict(line.split(": ", 1) for line in lines if ": " in line)
+
+
+def _inside(name: str) -> bool:
+    """Whether a member's name is a plain one: a folder, and nothing that has to be resolved."""
+    path = PurePosixPath(name)
+    plain = str(path) == name.removesuffix("/") and not path.is_absolute()
+    return plain and bool(path.parts) and ".." not in path.parts and "\\" not in name
 
 
 def _compare(path: Path, files: Mapping[str, bytes], manifest: str, expected: set[str]) -> None:

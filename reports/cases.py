@@ -1,5 +1,6 @@
 """Cases: the documented reason, and the second person, without which nobody's data is opened."""
 
+import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -85,7 +86,7 @@ def open_case(
         choices = "; ".join(f"{r.id} ({r.text}, clause {r.clause})" for r in allowed)
         raise NotPermitted(f"reason {reason!r} is not one the policy {policy.id} knows: {choices}.")
     asker = _name(asked_by, "--by")
-    if _same(asker, known.user, known.name):
+    if _same(ws, asker, known.user):
         raise NotPermitted("A person's own data is asked for by subject access, not by a case.")
     with ws.state.change() as change:
         number = change.execute(
@@ -129,11 +130,11 @@ def approve(ws: Workspace, id_: str, by: str, now: datetime) -> Case:
         raise NotPermitted(f"case {id_} is closed.")
     if asked.approved:
         raise NotPermitted(f"case {id_} was approved by {asked.approved_by} already.")
-    if _same(approver, asked.asked_by):
+    if _same(ws, approver, asked.asked_by):
         raise NotPermitted(
             f"case {id_} was asked for by {asked.asked_by}; a second person has to approve it."
         )
-    if person and _same(approver, person.user, person.name, person.email):
+    if person and _same(ws, approver, person.user):
         raise NotPermitted(f"case {id_} is about {approver}; somebody else has to approve it.")
     with ws.state.change() as change:
         change.execute(
@@ -147,7 +148,8 @@ def approve(ws: Workspace, id_: str, by: str, now: datetime) -> Case:
 
 def close(ws: Workspace, id_: str, by: str, now: datetime) -> Case:
     """End a case: nothing more can be built for it."""
-    case(ws, id_)
+    if case(ws, id_).closed:
+        raise NotPermitted(f"case {id_} is closed.")
     with ws.state.change() as change:
         change.execute(
             update(CASE).where(CASE.c.id == id_).values(closed=now.astimezone(UTC).isoformat())
@@ -182,17 +184,30 @@ def approved(ws: Workspace, id_: str) -> Case:
         raise NotPermitted(
             f"case {id_} is not approved; a second person runs `fairwatch case approve {id_}`."
         )
-    if _same(found.approved_by, found.asked_by):
+    if _same(ws, found.approved_by, found.asked_by):
         raise NotPermitted(f"case {id_} was asked for and approved by the same person.")
     return found
 
 
 def _name(text: str, option: str) -> str:
-    name = " ".join(text.split())
+    # What looks the same is the same: one form of accents, no invisible characters.
+    plain = unicodedata.normalize("NFKC", text)
+    name = " ".join("".join(c for c in plain if c.isprintable() or c.isspace()).split())
     if len(name) < 2:
         raise WrongUsage(f"{option}: found {text!r}; expected the name of the person who acts.")
     return name
 
 
-def _same(name: str, *others: str) -> bool:
-    return name.casefold() in {" ".join(o.split()).casefold() for o in others}
+def _same(ws: Workspace, one: str, other: str) -> bool:
+    """Whether two names are one person: as written, or by the list of people."""
+    return bool(_names(ws, one) & _names(ws, other))
+
+
+def _names(ws: Workspace, name: str) -> set[str]:
+    """A name, and what else the person of that user, name or e-mail goes by."""
+    known = {name.casefold()}
+    for row in ws.people.rows:
+        others = {" ".join(t.split()).casefold() for t in (row.user, row.name, row.email) if t}
+        if name.casefold() in others:
+            known |= others
+    return known

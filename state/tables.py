@@ -9,7 +9,6 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    UniqueConstraint,
 )
 
 SCHEMA_VERSION = 1
@@ -137,7 +136,6 @@ FINDING = Table(
     Column("last_day", String, nullable=False),
     Column("body", Text, nullable=False),  # the finding as JSON
     Column("made", String, nullable=False),
-    UniqueConstraint("rule", "person", "week", name="finding_once"),
 )
 
 OUTBOX = Table(

@@ -520,3 +520,27 @@ def test_killed_at_any_moment_each_line_comes_once(tmp_path: Path) -> None:
 def parts_of(ws: Workspace) -> set[str]:
     with ws.state.read() as connection:
         return catalogue.known_paths(connection)
+
+
+def numbered(first: int, last: int) -> list[str]:
+    return [squid_line(NOW - timedelta(days=1) + timedelta(seconds=n)) for n in range(first, last)]
+
+
+def test_a_shorter_copy_does_not_make_a_stream_forget(site: Workspace, tmp_path: Path) -> None:
+    lines = numbered(0, 3000)
+    whole = write_lines(tmp_path / "access.log", lines)
+    copy = write_lines(tmp_path / "copy.log", lines[:1000])
+    assert one(site, whole).rows == 3000
+    assert one(site, copy).rows == 0
+    assert one(site, whole).rows == 0
+
+
+def test_a_copy_that_goes_on_differently_is_a_stream_of_its_own(
+    site: Workspace, tmp_path: Path
+) -> None:
+    whole = write_lines(tmp_path / "access.log", numbered(0, 3000))
+    other = write_lines(tmp_path / "other.log", [*numbered(0, 1000), *numbered(5000, 9000)])
+    assert one(site, whole).rows == 3000
+    assert one(site, other).rows >= 4000
+    assert one(site, whole).rows == 0
+    assert one(site, other).rows == 0

@@ -70,8 +70,7 @@ def schema(table: str) -> pa.Schema:
     if table in SMALL:
         return pa.schema(list(SMALL[table].items()))
     plain = [
-        (f.name, TEXT if pa.types.is_dictionary(f.type) else f.type)
-        for f in DATASETS[table].schema
+        (f.name, TEXT if pa.types.is_dictionary(f.type) else f.type) for f in DATASETS[table].schema
     ]
     return pa.schema(plain)
 
@@ -171,8 +170,8 @@ def test_has_a_file_and_a_header(question: str) -> None:
     assert (DATA / f"{question}.yaml").is_file(), "a question without rows that show what it does"
     head = "\n".join(line for line in sql(question).splitlines() if line.startswith("--"))
     assert re.match(r"^-- [A-Z].*\.", head), "opens with a sentence"
-    assert re.search(r"^-- in:", head, re.M)
-    assert re.search(r"^-- out:", head, re.M)
+    assert re.search(r"^-- in:", head, re.MULTILINE)
+    assert re.search(r"^-- out:", head, re.MULTILINE)
     body = re.sub(r"--.*", "", sql(question))
     asked = head[head.index("-- in:") : head.index("-- out:")]
     assert set(re.findall(r"\$(\w+)", body)) == set(re.findall(r"\$(\w+)", asked))

@@ -44,7 +44,9 @@ def _table(path: Path, row: type[Any], rows: list[Any]) -> Path:
 
 def _site(folder: Path, grain: str) -> Workspace:
     logformat = f"    logformat: '{INSPECTED}'\n" if grain == "full" else ""
-    make_site(folder, lambda text: text.replace("    format: squid  ", f"{logformat}    format: squid  "))
+    make_site(
+        folder, lambda text: text.replace("    format: squid  ", f"{logformat}    format: squid  ")
+    )
     shutil.copy(DEV / "people.csv", folder / "people.csv")
     return open_site(folder, "test")
 
