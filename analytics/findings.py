@@ -11,29 +11,23 @@ from typing import Any
 import pyarrow as pa
 from sqlalchemy import select
 
+from analytics.against import (
+    CHECKS,
+    GRADES,
+    IDENTITIES,
+    Against,
+    devices_text,
+    permitted_text,
+    team_text,
+    threshold_text,
+)
 from analytics.derive import HIGH_CAP_S, LIKELY_CAP_S, LOW_CAP_S, SESSION_S
 from analytics.engine import Engine
 from analytics.people import gap_days
-from analytics.questions import SMALLEST_GROUP, FeedGap, Week, feed_gaps, opened
-from config.hours import day_bounds
+from analytics.questions import FeedGap, Week, feed_gaps, opened
 from config.policy import BlockedSite, ExcessiveUse, Policy, WorkingHoursUse
-from lake import catalogue
-from lake.datasets import EVENTS
 from state.tables import FINDING
 from workspace import Workspace
-
-GRADES = {
-    "A": "a person's navigation was seen",
-    "B": "pages of the service itself were seen",
-    "C": "bursts of connections led by the service's own site were seen, no pages",
-    "D": "only names or tunnels were seen; this never counts",
-}
-IDENTITIES = {
-    "login": "the proxy asked for a name, and the list of people knows it",
-    "assigned": "no name was logged; the list of people assigns the address to this person",
-    "unlisted": "the log's name is not in the list of people",
-    "address": "nothing but an address is known",
-}
 
 
 @dataclass(frozen=True)
@@ -45,14 +39,6 @@ class DayMeasure:
     likely: float
     high: float
     note: str
-
-
-@dataclass(frozen=True)
-class Against:
-    """One thing that was checked and may speak for the person."""
-
-    check: str
-    text: str
 
 
 @dataclass(frozen=True)
@@ -91,21 +77,6 @@ DERIVED_BY = {
     "session_s": str(SESSION_S),
 }
 """The numbers of the method, for whoever wants to compute a figure again."""
-
-CHECKS = (
-    "threshold",
-    "interval",
-    "grade",
-    "embedded content",
-    "identity",
-    "shared device",
-    "breaks and free time",
-    "permitted and authorised use",
-    "team",
-    "missing data",
-    "calibration",
-)
-"""What must have been looked at before a finding can be built."""
 
 
 def findings(ws: Workspace, first: date, last: date, now: datetime) -> list[Finding]:
@@ -214,18 +185,6 @@ class _BlockedRow:
     reached: int
 
 
-@dataclass(frozen=True)
-class _Peers:
-    people: int
-    median_min: float | None
-
-
-@dataclass(frozen=True)
-class _Clients:
-    clients: int
-    shared: int
-
-
 def _time(
     ws: Workspace,
     engine: Engine,
@@ -243,7 +202,7 @@ def _time(
         found = list(group)
         outside = sum(r.outside_min for r in found)
         visits, contacts = sum(r.visits for r in found), sum(r.contacts for r in found)
-        peers = _peers(ws, engine, user, found[-1].day, week, working)
+        peers = team_text(ws, engine, user, found[-1].day, week, working)
         grade = max(r.grade for r in found)
         low, high = sum(r.low_min for r in found), sum(r.high_min for r in found)
         against = {
@@ -326,10 +285,10 @@ def _finding(
     missing = sorted(d for d in withheld if d in week.days)
     made: dict[str, str | Callable[[], str]] = {
         **against,
-        "threshold": _threshold(rule.decided_by, threshold),
+        "threshold": threshold_text(rule.decided_by, threshold),
         "identity": f"Identity \u201c{row.identity}\u201d: {IDENTITIES[row.identity]}.",
-        "shared device": lambda: _devices(ws, row.user, days),
-        "permitted and authorised use": lambda: _exempt(ws, policy, row.user, days[-1].day),
+        "shared device": lambda: devices_text(ws, row.user, [d.day for d in days]),
+        "permitted and authorised use": lambda: permitted_text(ws, policy, row.user, days[-1].day),
         "missing data": (
             f"Days of this week left out because the log has a gap in them: {len(missing)}."
             if missing
@@ -360,63 +319,4 @@ def _finding(
         days=days,
         against=[Against(check, text) for check, text in texts.items()],
         versions={**ws.versions, "policy": f"{policy.id} {policy.version}"},
-    )
-
-
-def _threshold(decided_by: str, threshold: str) -> str:
-    if decided_by.strip().lower() == "suggestion":
-        return (
-            f"The number ({threshold}) is a suggestion of Fairwatch: nobody in the organisation "
-            f"has decided it yet, and nobody has been told it."
-        )
-    return f"The number ({threshold}) was decided by {decided_by}."
-
-
-def _peers(ws: Workspace, engine: Engine, user: str, day: date, week: str, working: bool) -> str:
-    person = ws.people.login(user, day)
-    team = ws.people.team(person.manager, day) if person else []
-    if len(team) <= SMALLEST_GROUP:
-        return "The team is too small to give a median without naming people."
-    engine.table("members", pa.table({"user": pa.array([p.user for p in team], pa.string())}))
-    peers = engine.rows("peer_median", _Peers, week=week, person=user, working_time=working)[0]
-    return (
-        f"The median of the {peers.people} others of the team in this week is "
-        f"{peers.median_min or 0:.0f} minutes."
-    )
-
-
-def _devices(ws: Workspace, user: str, days: Sequence[DayMeasure]) -> str:
-    first = day_bounds(days[0].day, ws.settings.zone)[0]
-    last = day_bounds(days[-1].day, ws.settings.zone)[1]
-    touched = [
-        first.date() + timedelta(days=i) for i in range((last.date() - first.date()).days + 1)
-    ]
-    limits = ws.settings.limits
-    with (
-        Engine(ws.folder, threads=limits.threads, memory_mb=limits.memory_mb) as engine,
-        ws.state.read() as connection,
-    ):
-        engine.view(EVENTS, catalogue.parts(connection, EVENTS.name, touched))
-        found = engine.rows("shared_clients", _Clients, person=user, first=first, last=last)[0]
-    if not found.shared:
-        return f"Addresses used: {found.clients}, none of them under another name in this time."
-    return (
-        f"Addresses used: {found.clients}, of which {found.shared} under other names as well: "
-        f"somebody else may have sat at the device."
-    )
-
-
-def _exempt(ws: Workspace, policy: Policy, user: str, day: date) -> str:
-    person = ws.people.login(user, day)
-    roles = person.roles if person else frozenset()
-    exempt = [e for e in policy.exempt if e.role in roles and e.effective.covers(day)]
-    if exempt:
-        return "; ".join(
-            f"role {e.role}: {e.purpose} (clause {e.clause}), left out" for e in exempt
-        )
-    permitted = ", ".join(ws.sites.name(p.service) for p in policy.permitted)
-    return (
-        "No role of this person is recorded as authorised work use"
-        + (f"; use of {permitted} is permitted and left out." if permitted else ".")
-        + " Ask whether there was a work purpose."
     )

@@ -12,7 +12,8 @@ from factory import ELSEWHERE, Row, acts, derived, edited, lake, page, reading, 
 from sqlalchemy import select
 
 from analytics import findings as module
-from analytics.findings import CHECKS, Finding, findings, remember
+from analytics.against import CHECKS
+from analytics.findings import Finding, findings, remember
 from state.tables import FINDING
 from workspace import Workspace, open_site
 

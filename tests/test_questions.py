@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from analytics import findings, people, questions
+from analytics import against, findings, people, questions
 from analytics.engine import Engine, sql
 from analytics.engine import questions as names
 from lake.datasets import DATASETS, INSTANT
@@ -47,10 +47,10 @@ ROWS: dict[str, type[Any]] = {
     "feed_gaps": questions.FeedGap,
     "findings_blocked": findings._BlockedRow,
     "findings_time": findings._TimeRow,
-    "peer_median": findings._Peers,
+    "peer_median": against.Peers,
     "person_activity": people.ActivityRow,
     "person_usage": people.UsageRow,
-    "shared_clients": findings._Clients,
+    "shared_clients": against.Clients,
     "team_blocked": questions.TeamBlocked,
     "team_hours": questions.TeamHour,
     "team_services": questions.TeamService,
@@ -203,7 +203,7 @@ def test_a_row_with_other_fields_is_refused(engine: Engine) -> None:
     document = load("peer_median")
     params = _tables(engine, document, document["cases"][0])
     with pytest.raises(TypeError, match="answers"):
-        engine.rows("peer_median", findings._Clients, **params)
+        engine.rows("peer_median", against.Clients, **params)
 
 
 @pytest.mark.parametrize("index", range(len(load("marks")["cases"])))
