@@ -82,6 +82,13 @@ def policy_facts(ws: Workspace, day: date) -> tuple[Policy | None, str]:
             for p in ws.people.rows
             if p.on(day)
         ),
+        "judged": [
+            str(day_bounds(day, ws.settings.zone)),
+            _hours(ws, day, policy).to_pylist(),
+            _excused(ws, day, policy).to_pylist(),
+            _blocked(ws, policy).to_pylist(),
+            _categories(ws, policy).to_pylist(),
+        ],
         "questions": [hashlib.sha256(sql(q).encode()).hexdigest() for q in QUESTIONS],
         "caps": [LOW_CAP_S, LIKELY_CAP_S, HIGH_CAP_S, SESSION_S],
     }
@@ -93,12 +100,16 @@ def _derive_day(ws: Workspace, day: date, now: datetime) -> bool:
     first, last = day_bounds(day, ws.settings.zone)
     # A tunnel's line is written when it ends, which may be the day after it began.
     around = [first.date() - timedelta(days=1) + timedelta(days=i) for i in range(4)]
-    around = [d for d in around if d <= last.date() + timedelta(days=1)]
+    latest = (last - timedelta(microseconds=1)).date() + timedelta(days=1)
+    around = [d for d in around if d <= latest]
     policy, facts = policy_facts(ws, day)
     with ws.state.read() as connection:
         inputs = catalogue.parts(connection, EVENTS.name, around)
         known = [p for d in DERIVED for p in catalogue.parts(connection, d.name, [day])]
         gone = {d.name for d in DERIVED if day.isoformat() in catalogue.buried(connection, d.name)}
+        purged = catalogue.buried(connection, EVENTS.name)
+    if known and any(d.isoformat() in purged for d in around):
+        return False  # its lines are gone in part: what was made of all of them stays as it is
     made_from = catalogue.fingerprint(inputs, facts)
     wanted = [d for d in DERIVED if d.name not in gone]
     if {p.dataset for p in known} == {d.name for d in wanted} and all(

@@ -10,6 +10,8 @@ from errors import BadConfiguration
 
 M = TypeVar("M", bound=BaseModel)
 Where = dict[tuple[str | int, ...], int]
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's where it is there: ten times faster, the same answers."""
 
 
 def read(path: Path, model: type[M]) -> M:
@@ -30,7 +32,8 @@ def parse(path: Path) -> tuple[Any, Where]:
     """Plain data, and the line of each key and item."""
     try:
         text = path.read_text("utf-8-sig")
-        node = yaml.compose(text, yaml.SafeLoader)
+        loader = LOADER(text)
+        node = loader.get_single_node()
     except FileNotFoundError:
         raise BadConfiguration(
             f"{path}: there is no such file; `fairwatch init` writes one."
@@ -46,7 +49,7 @@ def parse(path: Path) -> tuple[Any, Where]:
     if node is not None:
         _walk(path, node, (), where)
     try:
-        data = yaml.safe_load(text) if node is not None else {}
+        data = loader.construct_document(node) if node is not None else {}
     except (yaml.YAMLError, ValueError) as error:
         raise BadConfiguration(f"{path}: not YAML: {error}.") from None
     return data, where

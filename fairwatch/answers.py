@@ -8,6 +8,7 @@ import scheduler
 from analytics.findings import Finding
 from errors import UnreadableInput
 from fairwatch import check, show
+from fairwatch.status import Status
 from ingest.run import Counts, FileReport
 from retention import Decision, Verification, sentence
 from workspace import Workspace
@@ -116,7 +117,7 @@ def show_step(done: scheduler.Done) -> None:
     show.say(f"{done.step}: {done.outcome}: {done.message}")
 
 
-def show_status(ws: Workspace, found: scheduler.Status, now: datetime, json_: bool) -> None:
+def show_status(ws: Workspace, found: Status, now: datetime, json_: bool) -> None:
     """What IT looks at in the morning."""
     if json_:
         show.as_json(found)

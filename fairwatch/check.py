@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from ingest.formats.block import Block, Parsed, masked
 from ingest.streams import Piece, Stream
 
 LINE_BYTES, EXPANSION = 65536, 400
+PRESENT = ("user names", "URLs", "referers", "duration", "bytes")
 
 
 @dataclass
@@ -41,17 +43,18 @@ class Checked:
 
 def check(path: Path, format_: str, logformat: str | None) -> Checked:
     """Read a whole file without keeping anything."""
-    stream, chosen, told = _open(path, format_, logformat)
-    result = Checked(str(path), chosen.name if chosen else None, told, stream.packed)
-    result.present = dict.fromkeys(("user names", "URLs", "referers", "duration", "bytes"), False)
-    if chosen is None:
-        result.error = f"not recognised: {told}"
-        return result
-    try:
-        for piece, parsed in _parsed(stream, chosen):
-            _count(result, piece, parsed)
-    except UnreadableInput as error:
-        result.error = str(error)
+    with _open(path) as stream:
+        chosen, told = _recognised(stream, format_, logformat)
+        result = Checked(str(path), chosen.name if chosen else None, told, stream.packed)
+        result.present = dict.fromkeys(PRESENT, False)
+        if chosen is None:
+            result.error = f"not recognised: {told}"
+            return result
+        try:
+            for piece, parsed in _parsed(stream, chosen):
+                _count(result, piece, parsed)
+        except UnreadableInput as error:
+            result.error = str(error)
     result.grade = _grade(result)
     return result
 
@@ -60,19 +63,22 @@ def rows(
     path: Path, format_: str, logformat: str | None, *, keep_url: bool
 ) -> Iterator[dict[str, Any]]:
     """Normalised rows as `check-logs --rows` prints them; raises UnreadableInput."""
-    stream, chosen, told = _open(path, format_, logformat)
-    if chosen is None:
-        raise UnreadableInput(f"{path}: not recognised: {told}.")
-    for piece, parsed in _parsed(stream, chosen):
-        yield from _normalised(piece, parsed, keep_url)
+    with _open(path) as stream:
+        chosen, told = _recognised(stream, format_, logformat)
+        if chosen is None:
+            raise UnreadableInput(f"{path}: not recognised: {told}.")
+        for piece, parsed in _parsed(stream, chosen):
+            yield from _normalised(piece, parsed, keep_url)
 
 
-def _open(path: Path, format_: str, logformat: str | None) -> tuple[Stream, Format | None, str]:
+def _open(path: Path) -> closing[Stream]:
+    return closing(Stream(path, True, LINE_BYTES, EXPANSION))
+
+
+def _recognised(stream: Stream, format_: str, logformat: str | None) -> tuple[Format | None, str]:
     formats: Sequence[Format] = choose(format_, logformat)
-    stream = Stream(path, True, LINE_BYTES, EXPANSION)
     found = recognise(stream.sample[: 64 << 10], formats)
-    chosen = found.format or (formats[0] if len(formats) == 1 else None)
-    return stream, chosen, found.reason
+    return found.format or (formats[0] if len(formats) == 1 else None), found.reason
 
 
 def _parsed(stream: Stream, format_: Format) -> Iterator[tuple[Piece, Parsed]]:

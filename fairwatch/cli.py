@@ -17,7 +17,9 @@ from analytics.people import ActivityRow, UsageRow, activity, usage
 from analytics.questions import Week, feed_gaps
 from errors import EXPECTED, FairwatchError, Overdue, UnreadableInput, WrongUsage
 from fairwatch import answers, demo, doctor, place, show, start
+from fairwatch.status import status as status_of
 from ingest import run as ingesting
+from jobs import JOBS, STEPS
 from lake.files import sha256
 from reports import cases, evidence, mail
 from reports.weekly import index, weekly
@@ -320,8 +322,8 @@ def ledger_export(site: Site = None) -> None:
 @app.command("run")
 def run_(job: Annotated[str, typer.Argument(metavar="JOB")], site: Site = None) -> None:
     """Run one job (nightly, weekly) or one of their steps now."""
-    if job not in {**scheduler.JOBS, **scheduler.STEPS}:
-        known = ", ".join([*scheduler.JOBS, *scheduler.STEPS])
+    if job not in {**JOBS, **STEPS}:
+        known = ", ".join([*JOBS, *STEPS])
         raise WrongUsage(f"job: found {job!r}; expected one of {known}.")
     scheduler.run_one(place.opened(site), job, place.now, answers.show_step)
 
@@ -340,7 +342,7 @@ def schedule(site: Site = None) -> None:
 def status(json_: AsJson = False, site: Site = None) -> None:
     """Last runs, sources and their gaps, what is overdue."""
     ws = place.opened(site)
-    answers.show_status(ws, scheduler.status(ws, place.now()), place.now(), json_)
+    answers.show_status(ws, status_of(ws, place.now()), place.now(), json_)
 
 
 @app.command("doctor")

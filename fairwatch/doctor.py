@@ -77,7 +77,11 @@ def _sources(ws: Workspace, _: datetime) -> Iterator[Complaint]:
             "sources", "wrong", "none: name your logs under `sources` in fairwatch.yaml"
         )
     for source in ws.settings.sources:
-        files = discover(ws, source.name)
+        try:
+            files = discover(ws, source.name)
+        except FairwatchError as error:
+            yield Complaint(f"source {source.name}", "wrong", str(error))
+            continue
         told = f"{len(files)} files" if files else f"no file matches {', '.join(source.paths)}"
         yield Complaint(f"source {source.name}", "ok" if files else "warning", told)
 
@@ -142,9 +146,9 @@ def site_if_any(site: Path | None) -> Workspace | None:
 def log_trace(site: Path | None, trace: str, now: datetime) -> Path | None:
     """Keep the trace of an unexpected failure where IT finds it; None where nothing can be written."""
     try:
-        return keep_trace(place.find_site(site), trace, now)
+        return keep_trace(place.find_site(site) / "logs", trace, now)
     except (FairwatchError, OSError):
         try:
-            return keep_trace(Path.cwd(), trace, now, sub="")
+            return keep_trace(Path.cwd(), trace, now)
         except OSError:
             return None

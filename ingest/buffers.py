@@ -11,10 +11,10 @@ from lake.catalogue import Part
 from lake.datasets import EVENTS, REJECTS
 from lake.write import PartWriter, instant
 
-GROUP_ROWS = 500_000
+GROUP_ROWS = 250_000
 """Rows of a row group; each group is sorted by user and time."""
 
-HELD_ROWS = 1_000_000
+HELD_ROWS = 500_000
 """Rows held in memory over all days; the fullest day is written when there are more."""
 
 EPOCH = date(1970, 1, 1).toordinal()
@@ -69,11 +69,11 @@ class Buffers:
             writer.abandon()
 
     def _flush(self, day: int) -> None:
-        tables = self._held.pop(day, [])
         self._rows.pop(day, None)
-        if not tables:
+        if day not in self._held:
             return
-        table = pa.concat_tables(tables).unify_dictionaries().combine_chunks()
+        # Not by way of a variable: the pieces are let go as soon as they are copied.
+        table = pa.concat_tables(self._held.pop(day)).unify_dictionaries().combine_chunks()
         if day not in self._writers:
             self._writers[day] = self._writer(EVENTS.name, date.fromordinal(day + EPOCH))
         self._writers[day].write(table.take(sort_key(table)))

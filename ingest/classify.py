@@ -25,6 +25,10 @@ class Class:
     category: str | None = None
 
 
+UNNAMED = Class()
+"""What most hosts are: one object, so that a block's classes are few to fold."""
+
+
 class Classifier:
     """Answers once per host, and remembers."""
 
@@ -38,11 +42,12 @@ class Classifier:
 
     def of(self, host: str) -> Class:
         """The class of a lower-case host name or address."""
-        if host not in self._known:
+        found = self._known.get(host)
+        if found is None:
             if len(self._known) > LARGEST:
                 self._known.clear()
-            self._known[host] = self._ask(host)
-        return self._known[host]
+            found = self._known[host] = self._ask(host)
+        return found
 
     def service(self, id_: str) -> Service:
         """A service by id."""
@@ -51,10 +56,10 @@ class Classifier:
     def _ask(self, host: str) -> Class:
         match = self._sites.match(host)
         if match and self._sites.sensitive(host):
-            return Class()
+            return UNNAMED
         if match and match.service.category in self._categories:
             return Class(host, match.service.id, match.role, match.service.category)
-        return Class(host=registrable(host)) if self._other_hosts else Class()
+        return Class(host=registrable(host)) if self._other_hosts else UNNAMED
 
 
 def registrable(host: str) -> str:

@@ -38,7 +38,56 @@ METHODS = frozenset(
         "PURGE",
     ]
 )
-MEDIA_TYPE = re.compile(r"^[\w.+-]{1,60}/[\w.+-]{1,100}")
+MEDIA_TYPE = re.compile(
+    r"^(application|audio|font|image|message|model|multipart|text|video)/([\w.+-]{1,100})", re.ASCII
+)
+SUBTYPES = frozenset(
+    [
+        "aac",
+        "avif",
+        "css",
+        "csv",
+        "ecmascript",
+        "event-stream",
+        "form-data",
+        "gif",
+        "grpc",
+        "html",
+        "javascript",
+        "jpeg",
+        "json",
+        "ld+json",
+        "manifest+json",
+        "mp2t",
+        "mp4",
+        "mpeg",
+        "octet-stream",
+        "ogg",
+        "otf",
+        "pdf",
+        "plain",
+        "png",
+        "protobuf",
+        "svg+xml",
+        "ttf",
+        "vnd.apple.mpegurl",
+        "wasm",
+        "webm",
+        "webp",
+        "woff",
+        "woff2",
+        "x-icon",
+        "x-javascript",
+        "x-mpegurl",
+        "x-protobuf",
+        "x-www-form-urlencoded",
+        "xhtml+xml",
+        "xml",
+        "zip",
+    ]
+)
+"""Subtypes kept by name; a server may write anything here, a host name included."""
+
 PATH_END = re.compile(r"[?#;]")
 HOST_PORT = re.compile(r"^(?:[^@]*@)?(\[[0-9a-fA-F:.%]+\]|[^:\[\]]*)(?::(\d{1,5}))?$")
 
@@ -79,7 +128,7 @@ class Enricher:
             numbers = rows["line"].to_numpy()[late]
             result.rejects = [Reject(int(n), "the time lies in the future") for n in numbers]
         columns = self._columns(rows, source, file, first_line)
-        for number in np.unique(day[~late]).tolist():
+        for number in sorted(pc.unique(pa.array(day[~late])).to_pylist()):
             chosen = (day == number) & ~late
             count = int(chosen.sum())
             if number < self.oldest_day or number in self.buried:
@@ -119,7 +168,8 @@ class Enricher:
         urls = url.dictionary
         authority, path = split_urls(urls)
         hosts = authority.dictionary_encode()
-        found = [self._class(a) for a in hosts.dictionary.to_pylist()]
+        known = self._classes
+        found = [known.get(a) or self._class(a) for a in hosts.dictionary.to_pylist()]
         # Most hosts share one class, the same object: fold by identity before anything is made.
         classes = {id(c): c for c in found}
         numbers = {identity: number for number, identity in enumerate(classes)}
@@ -138,12 +188,11 @@ class Enricher:
         return made
 
     def _class(self, authority: str) -> Class:
-        """The class of an authority, remembered: the same few come in every block."""
-        if authority not in self._classes:
-            if len(self._classes) > LARGEST:
-                self._classes.clear()
-            self._classes[authority] = self.classifier.of(host_of(authority)[0] or "")
-        return self._classes[authority]
+        """The class of an authority, remembered: most come again in every block."""
+        if len(self._classes) > LARGEST:
+            self._classes.clear()
+        found = self._classes[authority] = self.classifier.of(host_of(authority)[0] or "")
+        return found
 
     def _paths(
         self, classes: list[Class], class_of_url: Any, path: pa.Array
@@ -207,7 +256,7 @@ def split_urls(urls: pa.StringArray) -> tuple[pa.Array, pa.Array]:
         pc.fill_null(
             pc.list_element(pc.split_pattern_regex(authority, r"[?#]", max_splits=1), 0), ""
         )
-        if (pc.any(pc.match_substring_regex(pc.fill_null(authority, ""), r"[?#]")).as_py())
+        if any(pc.any(pc.match_substring(authority, end)).as_py() for end in "?#")
         else pc.fill_null(authority, "")
     )
     rest = pc.binary_join_element_wise("/", pc.fill_null(flat.take(pa.array(at + 3)), ""), "")
@@ -232,20 +281,23 @@ def _method(method: str) -> str:
 
 
 def _media_type(text: str) -> str | None:
-    match = MEDIA_TYPE.match(text)
-    return match[0].lower() if match else None
+    match = MEDIA_TYPE.match(text.lower())
+    if not match:
+        return None
+    return match[0] if match[2] in SUBTYPES else f"{match[1]}/{OTHER}"
 
 
 def sort_key(table: pa.Table) -> pa.Array:
     """Row order by user, then time, then line: what a partition's row groups are sorted by."""
     user = encoded(table["user"])
     names = user.dictionary.to_pylist()
-    rank = np.empty(len(names) + 1, np.int64)
+    rank = np.empty(len(names) + 1, np.min_scalar_type(len(names)))
     rank[np.argsort(np.array(names, dtype=object))] = np.arange(len(names))
     rank[len(names)] = len(names)
     codes = rank[_codes(user, len(names)).to_numpy()]
-    time = table["time"].cast(pa.int64()).to_numpy()
-    return pa.array(np.argsort((codes << 42) + (time - time.min()), kind="stable"))
+    # Logs are nearly in time order, where a stable sort is cheap; so it is for small codes.
+    by_time = np.argsort(table["time"].cast(pa.int64()).to_numpy(), kind="stable")
+    return pa.array(by_time[np.argsort(codes[by_time], kind="stable")])
 
 
 __all__ = ["TEXT", "Enriched", "Enricher", "host_of", "sort_key", "split_urls"]

@@ -24,11 +24,12 @@ class Identities:
     def of(self, user: str | None, client: str | None, day: int) -> tuple[str | None, Grade]:
         """(person's user name, the log's own name or the address; grade); day: days since 1970."""
         key = (user, client, day)
-        if key not in self._known:
+        found = self._known.get(key)
+        if found is None:
             if len(self._known) > 1_000_000:
                 self._known.clear()
-            self._known[key] = self._ask(user, client, date.fromordinal(day + EPOCH))
-        return self._known[key]
+            found = self._known[key] = self._ask(user, client, date.fromordinal(day + EPOCH))
+        return found
 
     def _ask(self, user: str | None, client: str | None, day: date) -> tuple[str | None, Grade]:
         if user:

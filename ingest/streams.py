@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from errors import UnreadableInput
 
-BLOCK = 8 << 20
+BLOCK = 6 << 20
 MARK_GRAIN = 1 << 20
 FIRST_MARK = 256
 HEAD_BYTES = 4 << 10
@@ -186,10 +186,9 @@ class Stream:
                 if piece := self._overlong(data):
                     yield piece
                 continue
-            carry = data[cut:]
+            carry, data = data[cut:], data[:cut]
             if cut:
-                lines = data[:cut]
-                yield self._emit(lines, lines)
+                yield self._emit(data, data)
         if carry and self.complete:
             yield self._emit(carry, carry + b"\n")
         else:

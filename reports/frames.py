@@ -1,14 +1,16 @@
 """The tables of a weekly page, shaped for a person: titled columns, minutes in words."""
 
-from collections.abc import Sequence
+from __future__ import annotations
 
-import pandas as pd
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from analytics.questions import SMALLEST_GROUP, TeamBlocked, TeamHour, TeamService, TeamWeek
 from config.sitelist import SENSITIVE
-from reports.render import NBSP, minutes, span
+from reports.render import minutes, span
 
-Table = pd.DataFrame
+if TYPE_CHECKING:
+    from pandas import DataFrame as Table
 
 NO_DATA = "no data"
 HIDDEN = "not shown"
@@ -18,13 +20,20 @@ TOGETHER, ELSE = "All services together", "Other services together"
 """What the row of services without a name is called: alone, and below others."""
 
 
+def _table(rows: list[tuple[Any, ...]], columns: list[str]) -> Table:
+    # Imported here: it costs every command a fifth of a second, and only pages need it.
+    import pandas as pd
+
+    return pd.DataFrame(rows, columns=columns)
+
+
 def trend(weeks: Sequence[TeamWeek], labels: Sequence[str]) -> Table:
     """A row a week."""
-    return Table(
+    return _table(
         [
             (
                 label,
-                f"{week.days_with_data}{NBSP}of{NBSP}7",
+                str(week.days_with_data),
                 _range(week.low_min, week.high_min, NO_DATA),
                 _minutes(week.likely_min, NO_DATA),
                 _range(week.work_low_min, week.work_high_min, uncounted(week)),
@@ -47,7 +56,7 @@ def trend(weeks: Sequence[TeamWeek], labels: Sequence[str]) -> Table:
 
 def services(found: Sequence[TeamService], names: Sequence[str]) -> Table:
     """A row a service; no minutes where they would be those of fewer than five people."""
-    return Table(
+    return _table(
         [
             (
                 name,
@@ -63,7 +72,7 @@ def services(found: Sequence[TeamService], names: Sequence[str]) -> Table:
 
 def hours(found: Sequence[TeamHour], working: Sequence[int]) -> Table:
     """A row for each working hour, and for each other hour in which something was seen."""
-    return Table(
+    return _table(
         [
             (
                 f"{row.hour:02d}:00\N{EN DASH}{row.hour + 1:02d}:00",
@@ -80,7 +89,7 @@ def hours(found: Sequence[TeamHour], working: Sequence[int]) -> Table:
 
 def blocked(found: Sequence[TeamBlocked]) -> Table:
     """A row a category of blocked sites."""
-    return Table(
+    return _table(
         [(category(row.category), row.denied, row.reached) for row in found],
         columns=["Category", "Refused", "Reached"],
     )

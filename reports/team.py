@@ -1,9 +1,12 @@
 """What a weekly page says of one team: figures, charts and tables, the week's days, the policy."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from itertools import groupby
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from analytics.engine import Engine
@@ -24,6 +27,9 @@ from reports.charts import Bar, Chart, Group, columns, rows
 from reports.frames import ELSE, HIDDEN, NO_DATA, TOGETHER
 from reports.render import DASH, NBSP, date_in_words
 from workspace import Workspace
+
+if TYPE_CHECKING:
+    from reports.frames import Table
 
 TREND_WEEKS = 8
 LABEL = 30
@@ -82,12 +88,12 @@ class Page:
     days: list[Day]
     figures: TeamFigures | None
     trend: Chart
-    trend_table: frames.Table
+    trend_table: Table
     services: Chart
-    service_table: frames.Table
+    service_table: Table
     hours: Chart
-    hour_table: frames.Table
-    blocked_table: frames.Table
+    hour_table: Table
+    blocked_table: Table
     over: bool
 
     @property

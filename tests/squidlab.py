@@ -4,6 +4,7 @@ import base64
 import hashlib
 import os
 import pwd
+import re
 import shutil
 import socket
 import socketserver
@@ -286,6 +287,17 @@ def squid(
             yield Squid(port, folder / "access.log", internet, known)
 
 
+def wait_for_port(port: int) -> None:
+    """Squid says "Accepting" a moment before it does; a trial connection would stand in its log."""
+    table, deadline = Path("/proc/net/tcp"), time.monotonic() + 20
+    if not table.exists():
+        time.sleep(0.5)
+        return
+    while not re.search(rf"0100007F:{port:04X} \S+ 0A ", table.read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 @contextmanager
 def _process(folder: Path, port: int, environment: Mapping[str, str]) -> Iterator[None]:
     notes = folder / "cache.log"
@@ -322,6 +334,7 @@ def _process(folder: Path, port: int, environment: Mapping[str, str]) -> Iterato
                     + (notes.read_text() if notes.exists() else "no cache.log")
                 )
             time.sleep(0.02)
+        wait_for_port(port)
         yield
     finally:
         process.terminate()

@@ -19,13 +19,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "analytics": {"lake", "state", "workspace", "config", "errors"},
     "reports": {"analytics", "lake", "state", "workspace", "config", "errors"},
     "retention": {"lake", "state", "workspace", "config", "errors"},
-    "scheduler": {
-        *("ingest", "analytics", "reports", "retention"),
-        *("lake", "state", "workspace", "errors"),
-    },
+    "jobs": {"ingest", "analytics", "reports", "retention", "workspace", "errors"},
+    "scheduler": {"jobs", "reports", "state", "workspace", "errors"},
     "fairwatch": {
-        *("scheduler", "ingest", "analytics", "reports", "retention"),
-        *("lake", "workspace", "config", "errors"),
+        *("scheduler", "jobs", "ingest", "analytics", "reports", "retention"),
+        *("lake", "state", "workspace", "config", "errors"),
     },
 }
 ONLY_IN = {

@@ -5,7 +5,7 @@
 --      grade, rule
 -- The simple rules of the method in docs/time-in-use.md: U1 navigation and C1 leading burst are
 -- visits; U5 and C2 continue an open visit; all else counts nothing.
-WITH seen AS (
+WITH day AS (
     SELECT
         "user", identity, service, category, role, path_role, referrer, method,
         category IN (SELECT category FROM categories) AS social,
@@ -16,38 +16,38 @@ WITH seen AS (
         status
     FROM events
     WHERE verdict = 'allowed' AND "user" IS NOT NULL
-),
-
-day AS (
-    SELECT * FROM seen WHERE start >= $first AND start < $last
+      -- Nothing is logged before it began: whole row groups of the day before are never read.
+      AND time >= $first AND start >= $first AND start < $last
 ),
 
 -- Full URLs ------------------------------------------------------------------------------------
-documents AS (
-    SELECT
-        *,
-        max(CASE WHEN service IS NULL AND content_type LIKE 'text/html%' THEN start END) OVER (
-            -- Lines of one instant (some logs have whole seconds) see each other, in any order.
-            PARTITION BY "user" ORDER BY start RANGE UNBOUNDED PRECEDING
-        ) AS other_page
+pages AS (
+    SELECT *
     FROM day
-    WHERE NOT tunnel
-),
-
-navigations AS (
-    SELECT "user", identity, service, category, start, true AS visit, 'B' AS grade, 'U1' AS rule
-    FROM documents
-    WHERE social
+    WHERE social AND NOT tunnel
       AND method = 'GET' AND role = 'site' AND path_role = 'page'
       AND coalesce(status, 200) BETWEEN 200 AND 399
       AND content_type IN ('', 'text/html', 'application/xhtml+xml')
-      AND (
-          referrer IS NULL
-          OR referrer = service
-          -- A page of another site loaded just before may have put it into a frame.
-          OR other_page IS NULL
-          OR start - other_page > to_seconds(30)
-      )
+),
+
+other_pages AS (
+    SELECT "user", start
+    FROM day
+    WHERE NOT tunnel AND service IS NULL AND content_type LIKE 'text/html%'
+),
+
+navigations AS (
+    SELECT
+        p."user", identity, service, category, p.start,
+        true AS visit, 'B' AS grade, 'U1' AS rule
+    FROM pages AS p
+    -- The last page of another site, one of the same instant included (some logs have whole seconds).
+    ASOF LEFT JOIN other_pages AS o ON o."user" = p."user" AND o.start <= p.start
+    WHERE referrer IS NULL
+       OR referrer = service
+       -- A page of another site loaded just before may have put it into a frame.
+       OR o.start IS NULL
+       OR p.start - o.start > to_seconds(30)
 ),
 
 flows AS (

@@ -13,6 +13,8 @@ from zoneinfo import ZoneInfo
 from analytics.derive import derive, local_days
 from analytics.findings import Finding, findings, remember
 from analytics.questions import Week
+from config.document import read
+from config.policy import Policy
 from errors import AlreadyThere
 from fairwatch.start import init
 from ingest.run import discover, ingest
@@ -60,8 +62,8 @@ def demo(folder: Path, now: datetime, actor: str, tell: Callable[[str], None]) -
     Raises AlreadyThere where the folder holds anything else.
     """
     _clear(folder)
-    _settle(folder)
     shift = _weeks(now)
+    _settle(folder, shift)
     then = datetime.combine(_recorded_old_week() + shift, datetime.min.time(), UTC)
     tell(f"1. A site folder: {folder}")
     _deliver(folder, shift, old=True)
@@ -122,13 +124,24 @@ def _clear(folder: Path) -> None:
         raise AlreadyThere(f"{folder}: is not empty and not a demo; name another folder.")
 
 
-def _settle(folder: Path) -> None:
+def _settle(folder: Path, shift: timedelta) -> None:
     init(folder, "b3", name="Harbour Lane Advice", timezone=str(ZONE))
     settings = folder / "fairwatch.yaml"
     text = settings.read_text("utf-8")
     begin, end = text.index("sources:\n"), text.index("people:")
     settings.write_text(MARK + text[:begin] + SOURCES + "\n" + text[end:], "utf-8")
     shutil.copyfile(_data() / "people.csv", folder / "people.csv")
+    _work_through_holidays(folder / "policy.yaml", shift)
+
+
+def _work_through_holidays(path: Path, shift: timedelta) -> None:
+    """The recorded weeks had no bank holiday; where they are moved to, its organisation works."""
+    last = RECORDED_UNTIL + shift
+    recorded = [last - timedelta(days=n) for n in range(28)]
+    holidays = read(path, Policy).holidays
+    off = ", ".join(day.isoformat() for day in sorted(recorded) if holidays.on(day))
+    text = path.read_text("utf-8")
+    path.write_text(text.replace("worked: []", f"worked: [{off}]"), "utf-8")
 
 
 def _deliver(folder: Path, shift: timedelta, *, old: bool) -> None:

@@ -23,6 +23,7 @@ from ingest.formats.block import (
     Reject,
 )
 
+Data = bytes | memoryview
 Kind = Literal["text", "int", "float"]
 TEXT = pa.dictionary(pa.int32(), pa.string())
 TYPES: dict[Kind, pa.DataType] = {"text": TEXT, "int": pa.int64(), "float": pa.float64()}
@@ -79,18 +80,18 @@ def read_columns(block: Block, layout: Layout) -> Columns:
         names = [c.name for c in layout.columns]
         table = pa.table(empty, names=names).append_column("line", pa.array([], pa.int64()))
         return Columns(table, rejects, len(ignored))
-    data = _clean(block if data is block.data else Block(data), layout)
+    text = _clean(block if data is block.data else Block(data), layout)
     dirty: list[tuple[int, str]] = []
     good = lines
     kept = lines
     try:
-        table, wrong = _read(data, layout, typed=True)
-        plain = _plain(data, table, layout)
+        table, wrong = _read(text, layout, typed=True)
+        plain = _plain(text, table, layout)
     except pa.ArrowInvalid:
         plain = False
     if not plain:
         # One number that is none fails a whole block: read it as text and cast what can be cast.
-        table, wrong = _read(data, layout, typed=False)
+        table, wrong = _read(text, layout, typed=False)
         table, dirty, good = _cast(table, layout)
     for number, actual in wrong:
         expected = len(layout.columns)
@@ -156,7 +157,7 @@ class _Escapes:
         return odd
 
 
-def _clean(block: Block, layout: Layout) -> bytes:
+def _clean(block: Block, layout: Layout) -> Data:
     """Bytes Arrow reads line by line: UTF-8, no bare CR, no blanks at the end or for alignment."""
     data = block.data
     if not data.isascii():
@@ -175,7 +176,7 @@ def _clean(block: Block, layout: Layout) -> bytes:
     return _zero_filled(block, layout.padded) if layout.padded else block.data
 
 
-def _zero_filled(block: Block, padded: Sequence[int]) -> bytes:
+def _zero_filled(block: Block, padded: Sequence[int]) -> memoryview:
     """Blanks that align a number become zeros; blanks anywhere else stay what they are."""
     array = block.array.copy()
     for column in padded:
@@ -185,10 +186,10 @@ def _zero_filled(block: Block, padded: Sequence[int]) -> bytes:
         while len(at := at[array[at] == BLANK]):
             array[at] = ord("0")
             at = at + 1
-    return array.tobytes()
+    return array.data
 
 
-def _plain(data: bytes, table: pa.Table, layout: Layout) -> bool:
+def _plain(data: Data, table: pa.Table, layout: Layout) -> bool:
     """Whether the numbers Arrow read are written as numbers of a log: no `nan`, `1e300`, `0x1F`."""
     array = np.frombuffer(data, np.uint8)
     x = np.flatnonzero((array | 32) == ord("x"))
@@ -206,7 +207,7 @@ def _plain(data: bytes, table: pa.Table, layout: Layout) -> bool:
     return True
 
 
-def _read(data: bytes, layout: Layout, *, typed: bool) -> tuple[pa.Table, list[tuple[int, int]]]:
+def _read(data: Data, layout: Layout, *, typed: bool) -> tuple[pa.Table, list[tuple[int, int]]]:
     wrong: list[tuple[int, int]] = []
 
     def skip(row: csv.InvalidRow) -> str:

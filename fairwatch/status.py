@@ -1,0 +1,97 @@
+"""`fairwatch status`: what IT looks at in the morning."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+
+from analytics.questions import feed_gaps
+from lake import catalogue
+from lake.write import instant
+from retention import planned
+from state.tables import ALARM, FILE, RUN
+from workspace import Workspace
+
+
+@dataclass(frozen=True)
+class LastRun:
+    """The newest run of a step."""
+
+    step: str
+    started: str
+    finished: str | None
+    outcome: str
+    message: str
+
+
+@dataclass(frozen=True)
+class SourceState:
+    """A source's newest line and its gaps in the last seven days it wrote."""
+
+    source: str
+    files: int
+    rows: int
+    rejected: int
+    newest: str | None
+    gaps: list[str]
+
+
+@dataclass(frozen=True)
+class Status:
+    """What IT looks at in the morning."""
+
+    runs: list[LastRun]
+    sources: list[SourceState]
+    alarms: list[str]
+    overdue: list[str]
+    first_event: str | None
+    last_event: str | None
+
+
+def status(ws: Workspace, now: datetime) -> Status:
+    """Last runs, sources with their gaps, alarms that stand."""
+    with ws.state.read() as connection:
+        newest = select(func.max(RUN.c.id)).group_by(RUN.c.step)
+        runs = connection.execute(select(RUN).where(RUN.c.id.in_(newest)).order_by(RUN.c.id)).all()
+        files = connection.execute(
+            select(
+                FILE.c.source,
+                func.count(),
+                func.sum(FILE.c.rows),
+                func.sum(FILE.c.rejected),
+                func.max(FILE.c.newest),
+            )
+            .group_by(FILE.c.source)
+            .order_by(FILE.c.source)
+        ).all()
+        alarms = connection.execute(select(ALARM).order_by(ALARM.c.key)).all()
+        span = catalogue.span(connection, "events")
+    gaps = _recent_gaps(ws, now, span)
+    return Status(
+        runs=[LastRun(r.step, r.started, r.finished, r.outcome, r.message) for r in runs],
+        sources=[
+            SourceState(name, count, rows, rejected, _iso(last), gaps.get(name, []))
+            for name, count, rows, rejected, last in files
+        ],
+        alarms=[f"{a.key}: {a.message}" for a in alarms],
+        overdue=[f"{d.item.store} {d.item.name}: {d.reason}" for d in planned(ws, now) if d.remove],
+        first_event=_iso(span[0]) if span else None,
+        last_event=_iso(span[1]) if span else None,
+    )
+
+
+def _recent_gaps(ws: Workspace, now: datetime, span: Sequence[int] | None) -> dict[str, list[str]]:
+    if span is None:
+        return {}
+    last = now.astimezone(ws.settings.zone).date()
+    gaps: dict[str, list[str]] = {}
+    for gap in feed_gaps(ws, last - timedelta(days=7), last, now):
+        text = f"{gap.start.astimezone(ws.settings.zone):%Y-%m-%d %H:%M} to "
+        text += f"{gap.end.astimezone(ws.settings.zone):%Y-%m-%d %H:%M}"
+        gaps.setdefault(gap.source, []).append(text)
+    return gaps
+
+
+def _iso(milliseconds: int | None) -> str | None:
+    return instant(milliseconds).isoformat() if milliseconds else None

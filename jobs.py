@@ -1,0 +1,113 @@
+"""JOBS and their steps: what a night and a week consist of, as one table."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from analytics.derive import derive, local_days
+from analytics.findings import findings, remember
+from analytics.questions import Week
+from errors import JobFailed, UnreadableInput
+from ingest.run import discover, ingest
+from reports import mail
+from reports.weekly import index, weekly
+from retention import purge, sentence, verify
+from workspace import Workspace
+
+FINDING_WEEKS = 3
+"""Weeks a night judges again: late lines and changed settings reach back so far."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A part of a job that also runs by its own name; `run` returns what it did, in a sentence."""
+
+    name: str
+    does: str
+    run: Callable[[Workspace, datetime], str]
+
+
+@dataclass(frozen=True)
+class Job:
+    """Steps in order, and the settings key of its time."""
+
+    name: str
+    does: str
+    steps: tuple[Step, ...]
+    time: str
+
+
+def _ingest(ws: Workspace, now: datetime) -> str:
+    reports = ingest(ws, discover(ws, None), now)
+    failed = [r.error for r in reports if r.error]
+    lines, rows = (sum(getattr(r.counts, n) for r in reports) for n in ("lines", "rows"))
+    told = f"{len(reports)} files, {lines:,} lines, {rows:,} new rows"
+    if failed:
+        raise UnreadableInput("\n".join([f"{told}; {len(failed)} not readable:", *failed]))
+    return told
+
+
+def _activity(ws: Workspace, now: datetime) -> str:
+    done = derive(ws, now)
+    return f"{sum(d.fresh for d in done)} of {len(done)} days were new or changed"
+
+
+def _findings(ws: Workspace, now: datetime) -> str:
+    days = local_days(ws)
+    if not days:
+        return "no days to judge"
+    last = days[-1]
+    first = Week.of(last).before(FINDING_WEEKS - 1).first_day
+    found = findings(ws, first, last, now)
+    weeks = {str(Week.of(first + timedelta(days=i))) for i in range((last - first).days + 1)}
+    remember(ws, found, weeks, now)
+    return f"{len(found)} matters to look at in {len(weeks)} weeks"
+
+
+def _purge(ws: Workspace, now: datetime) -> str:
+    done = purge(ws, now)
+    index(ws)
+    return f"{len(done.removed)} items removed; {sentence(done.verification)}"
+
+
+def _verify(ws: Workspace, now: datetime) -> str:
+    verification = verify(ws, now)
+    if not verification.clean:
+        raise JobFailed(sentence(verification))
+    return sentence(verification)
+
+
+def _weekly(ws: Workspace, now: datetime) -> str:
+    week = Week.of(now.astimezone(ws.settings.zone).date()).before(1)
+    derive(ws, now)
+    written = weekly(ws, week, now)
+    if ws.settings.mail is None:
+        return f"{len(written)} pages for {week}; no mail is configured"
+    return f"{len(written)} pages for {week}; {mail.send(ws, written, now)} mailed"
+
+
+INGEST = Step("ingest", "read what is new in the configured sources", _ingest)
+ACTIVITY = Step("activity", "derive intervals, daily sums and feed rhythm", _activity)
+FINDINGS = Step("findings", "judge the last weeks by the policy", _findings)
+PURGE = Step("purge", "remove what is past its limit", _purge)
+VERIFY = Step("verify", "look into every file for what is overdue", _verify)
+REPORTS = Step("reports", "write (and mail) last week's pages for managers", _weekly)
+
+JOBS: dict[str, Job] = {
+    job.name: job
+    for job in (
+        Job(
+            "nightly",
+            "ingest → activity → findings → purge → verify",
+            (INGEST, ACTIVITY, FINDINGS, PURGE, VERIFY),
+            "nightly",
+        ),
+        Job(
+            "weekly",
+            "last week's pages for managers, mailed where mail is set up",
+            (REPORTS,),
+            "weekly",
+        ),
+    )
+}
+STEPS: dict[str, Step] = {step.name: step for job in JOBS.values() for step in job.steps}
