@@ -23,8 +23,8 @@ check: .venv/ready
 	$(BIN)/mypy
 
 bench: .venv/ready
-	$(BIN)/python bench/ingest.py
-	$(BIN)/python bench/weekly.py
+	$(BIN)/python bench/ingest_speed.py
+	$(BIN)/python bench/weekly_speed.py
 
 # One environment, from exact versions and digests; made anew when the lock changes.
 .venv/ready: requirements.lock pyproject.toml

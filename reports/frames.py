@@ -10,7 +10,9 @@ from config.sitelist import SENSITIVE
 from reports.render import minutes, span
 
 if TYPE_CHECKING:
-    from pandas import DataFrame as Table
+    from pandas import DataFrame
+
+    Table = DataFrame
 
 NO_DATA = "no data"
 HIDDEN = "not shown"

@@ -1,6 +1,6 @@
 """What a week costs after ingest: deriving its days, then every manager's page, from 1 and 10 million rows.
 
-    python bench/weekly.py [--lines 1000000,10000000] [--rounds 3]
+    python bench/weekly_speed.py [--lines 1000000,10000000] [--rounds 3]
 
 2,000 people in 40 teams; the week is the last whole one. Needs 3 GB of room for temporary files.
 """

@@ -1,6 +1,6 @@
 """What `fairwatch ingest` costs, beside GoAccess's whole report and DuckDB's raw copy of the lines.
 
-    python bench/ingest.py [--lines 1000000,10000000] [--rounds 3]
+    python bench/ingest_speed.py [--lines 1000000,10000000] [--rounds 3]
 
 Needs the Debian package `goaccess` and 3 GB of room for temporary files.
 """
