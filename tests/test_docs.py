@@ -1,0 +1,94 @@
+"""What the documents say is what the code does."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from errors import EXPECTED, FairwatchError
+from fairwatch.cli import app, main
+from jobs import JOBS
+from lake.datasets import CLOCKED, DATASETS, STORES
+from state.tables import METADATA
+
+DOCS = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")]
+DOCS += sorted((ROOT / "docs").rglob("*.md"))
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text("utf-8")
+
+
+def test_the_exit_codes_are_documented() -> None:
+    written = dict(re.findall(r"^\| (\d+) \| (.+) \|$", OPERATIONS, re.MULTILINE))
+    meant = {str(e.exit_code): e.meaning for e in (FairwatchError, *EXPECTED)}
+    assert written == {"0": "done", **meant}
+
+
+def test_the_jobs_are_documented() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \|", OPERATIONS, re.MULTILINE)
+    assert {name for name, _ in rows} == set(JOBS)
+    for name, steps in rows:
+        assert all(step.name in steps for step in JOBS[name].steps), name
+
+
+def commands() -> list[str]:
+    """Every `fairwatch …` a document tells somebody to type, without its arguments."""
+    found = set()
+    groups = {str(g.name) for g in app.registered_groups}
+    single = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback}
+    for path in DOCS:
+        for words in re.findall(r"fairwatch ([a-z-]+(?: [a-z-]+)?)", path.read_text("utf-8")):
+            first, _, second = words.partition(" ")
+            if first in single | groups:
+                found.add(words if first in groups and second else first)
+    return sorted(found)
+
+
+@pytest.mark.parametrize("command", commands())
+def test_documented_commands_exist(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as done:
+        main([*command.split(), "--help"])
+    assert done.value.code == 0
+    assert "Usage" in capsys.readouterr().out
+
+
+def test_the_map_names_every_module() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    modules = {p.name for p in ROOT.glob("*.py")}
+    packages = {f"{p.parent.name}/" for p in ROOT.glob("*/__init__.py")} - {"tests/"}
+    assert not {name for name in modules | packages if f"\n{name}" not in readme}
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text("utf-8")):
+        if "://" not in target:
+            assert (path.parent / target).exists(), target
+
+
+def test_every_table_with_a_time_grows_old() -> None:
+    """A state table that holds when something happened has its clock declared."""
+    clocked = {c.table for c in CLOCKED}
+    timeless = {"meta", "part"}  # settings' digests; files that are looked into themselves
+    assert set(METADATA.tables) - timeless == clocked
+    for clock in CLOCKED:
+        assert clock.column in METADATA.tables[clock.table].c
+
+
+def test_every_dataset_is_a_store_with_a_keep() -> None:
+    stores = {s.name: s for s in STORES}
+    assert set(DATASETS) <= set(stores)
+    assert all(stores[name].keep for name in DATASETS)
+
+
+def test_nothing_names_a_package_index_or_a_path_of_some_machine() -> None:
+    bad = r"(^|[^A-Za-z0-9_.])/(wor[k]|far[m])/|py[p]i\.org|python[h]osted|registry\.npm[j]s"
+    tracked = subprocess.run(
+        ["git", "-C", str(ROOT), "ls-files"], capture_output=True, text=True, check=False
+    )
+    if tracked.returncode:
+        pytest.skip("not a git checkout")
+    found = subprocess.run(
+        ["git", "-C", str(ROOT), "grep", "-nIE", bad], capture_output=True, text=True, check=False
+    )
+    assert not found.stdout
