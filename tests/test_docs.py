@@ -20,7 +20,8 @@ OPERATIONS = (ROOT / "docs" / "operations.md").read_text("utf-8")
 
 def test_the_exit_codes_are_documented() -> None:
     written = dict(re.findall(r"^\| (\d+) \| (.+) \|$", OPERATIONS, re.MULTILINE))
-    meant = {str(e.exit_code): e.meaning for e in (FairwatchError, *EXPECTED)}
+    classes: tuple[type[FairwatchError], ...] = (FairwatchError, *EXPECTED)
+    meant = {str(e.exit_code): e.meaning for e in classes}
     assert written == {"0": "done", **meant}
 
 
