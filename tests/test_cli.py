@@ -19,7 +19,6 @@ from conftest import ROOT, make_site, squid_line, write_lines
 
 import reports.cases
 import retention
-import scheduler
 from errors import EXPECTED, FairwatchError
 from fairwatch import cli, place
 from fairwatch.cli import app, main
@@ -424,7 +423,7 @@ def _boom(*_: object) -> None:
 def test_a_bug_is_a_sentence_and_its_trace_is_in_the_site_s_logs(
     call: Call, empty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    monkeypatch.setattr(scheduler, "status", _boom)
+    monkeypatch.setattr(cli, "status_of", _boom)
     monkeypatch.chdir(empty if way == "folder" else tmp_path)
     if way == "environment":
         monkeypatch.setenv("FAIRWATCH_SITE", str(empty))
@@ -443,7 +442,7 @@ def test_a_bug_is_a_sentence_and_its_trace_is_in_the_site_s_logs(
 def test_a_bug_where_nothing_can_be_written_is_still_a_sentence(
     call: Call, empty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scheduler, "status", _boom)
+    monkeypatch.setattr(cli, "status_of", _boom)
     (empty / "logs").write_text("a file where the folder should be")
     nowhere = tmp_path / "gone"
     nowhere.mkdir()
