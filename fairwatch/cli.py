@@ -1,5 +1,6 @@
 """The command line: each command opens the site, calls one function, and shows what it answers."""
 
+import shutil
 import sys
 import traceback
 from datetime import UTC, date, datetime
@@ -83,16 +84,18 @@ def init(
 def demo_(folder: Annotated[Path, typer.Argument(metavar="[DIR]")] = Path("demo-site")) -> None:
     """Build a small organisation with a real Squid's logs and run everything on it."""
     made = demo.demo(folder, place.now(), place.actor(), show.say)
+    # By the name that works in the reader's shell: `make demo` runs it from .venv/bin.
+    program = "fairwatch" if shutil.which("fairwatch") else sys.argv[0]
+    days = f"--from {made.findings[0].first_day} --to {made.findings[-1].last_day}"
     show.say(
         f"\nLook at\n  {made.site / 'reports' / 'index.html'}   the managers' pages"
-        f"\n  {made.pack}   the evidence pack (unzip it, then sha256sum -c manifest-sha256.txt)"
+        f"\n  {made.pack}   the evidence pack: unzip it, sha256sum -c manifest-sha256.txt"
         f"\n  {made.site / 'ledger'}   who did what\nTry next"
-        f"\n  fairwatch findings --site {made.site} --from {made.findings[0].first_day} "
-        f"--to {made.findings[-1].last_day}"
-        f"\n  fairwatch retention verify --site {made.site}"
-        f"\n  fairwatch ledger verify --site {made.site}"
-        f"\n  fairwatch check-logs YOUR-OWN-access.log"
-        f"\n  fairwatch init my-site --policy b3"
+        f"\n  {program} findings --site {made.site} {days}"
+        f"\n  {program} retention verify --site {made.site}"
+        f"\n  {program} ledger verify --site {made.site}"
+        f"\n  {program} check-logs YOUR-OWN-access.log"
+        f"\n  {program} init my-site --policy b3"
     )
 
 
