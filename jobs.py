@@ -8,7 +8,8 @@ from analytics.derive import derive, local_days
 from analytics.findings import findings, remember
 from analytics.questions import Week
 from errors import JobFailed, UnreadableInput
-from ingest.run import discover, ingest
+from ingest.discover import discover
+from ingest.run import ingest
 from reports import mail
 from reports.weekly import index, weekly
 from retention import purge, sentence, verify

@@ -3,28 +3,37 @@
 import shutil
 import sys
 import traceback
-from datetime import UTC, date, datetime
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-import retention
 import scheduler
-from analytics.derive import derive
 from analytics.findings import findings, remember
 from analytics.people import ActivityRow, UsageRow, activity, usage
-from analytics.questions import Week, feed_gaps
-from errors import EXPECTED, FairwatchError, Overdue, UnreadableInput, WrongUsage
+from analytics.questions import feed_gaps
+from errors import EXPECTED, FairwatchError, UnreadableInput, WrongUsage
 from fairwatch import answers, demo, doctor, place, show, start
+from fairwatch.groups import GROUPS
+from fairwatch.options import (
+    ROUTINE,
+    AsCsv,
+    AsJson,
+    From,
+    Site,
+    To,
+    Why,
+    answer,
+    derived,
+    in_order,
+    looking,
+    weeks,
+)
 from fairwatch.status import status as status_of
-from ingest import run as ingesting
+from ingest.discover import discover, given
+from ingest.run import ingest as read_files
 from jobs import JOBS, STEPS
-from lake.files import sha256
-from reports import cases, evidence, mail
-from reports.weekly import index, weekly
-from workspace import Workspace
 
 app = typer.Typer(
     name="fairwatch",
@@ -33,36 +42,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-report_app = typer.Typer(help="Managers' summaries.", no_args_is_help=True)
-case_app = typer.Typer(help="The documented way to a named person's data.", no_args_is_help=True)
-evidence_app = typer.Typer(help="Sealed packs for approved cases.", no_args_is_help=True)
-retention_app = typer.Typer(help="The year: plan, purge, verify.", no_args_is_help=True)
-ledger_app = typer.Typer(help="Who did what.", no_args_is_help=True)
 help_app = typer.Typer(help="What the codes and words mean.", no_args_is_help=True)
-for name, sub in (
-    ("report", report_app),
-    ("case", case_app),
-    ("evidence", evidence_app),
-    ("retention", retention_app),
-    ("ledger", ledger_app),
-    ("help", help_app),
-):
+for name, sub in (*GROUPS.items(), ("help", help_app)):
     app.add_typer(sub, name=name)
-
-Site = Annotated[
-    Path | None, typer.Option("--site", envvar="FAIRWATCH_SITE", help="The site folder.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
-AsCsv = Annotated[bool, typer.Option("--csv", help="CSV on standard output.")]
-From = Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day.")]
-To = Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day, included.")]
-By = Annotated[str, typer.Option("--by", help="Name of the person who acts.")]
-Why = Annotated[
-    str, typer.Option("--reason", help="Why named data is looked at; stands in the ledger.")
-]
-Confirm = Annotated[bool, typer.Option("--confirm", help="Yes, the clock and the share are right.")]
-ROUTINE = "routine check by IT"
-YEARS, LONGEST = (2000, 2100), 3660
 
 
 @app.command()
@@ -128,10 +110,10 @@ def ingest(
 ) -> None:
     """Read what is new into the lake; without files: all configured sources."""
     ws = place.opened(site)
-    tasks = ingesting.given(ws, files, source, format_) if files else ingesting.discover(ws, source)
+    tasks = given(ws, files, source, format_) if files else discover(ws, source)
     with ws.alone(), show.progress("reading") as progress:
         ws.note_settings(place.now())
-        done = ingesting.ingest(ws, tasks, place.now(), progress)
+        done = read_files(ws, tasks, place.now(), progress)
     answers.show_ingested(done, json_)
 
 
@@ -145,11 +127,11 @@ def activity_(
     site: Site = None,
 ) -> None:
     """Intervals of active use."""
-    _in_order(first, last)
-    ws = _derived(site)
-    _looking(ws, "activity", first, last, reason)
+    in_order(first, last)
+    ws = derived(site)
+    looking(ws, "activity", first, last, reason)
     found = activity(ws, first.date(), last.date())
-    _answer("Activity", ActivityRow, found, csv_, json_)
+    answer("Activity", ActivityRow, found, csv_, json_)
 
 
 @app.command("usage")
@@ -162,12 +144,12 @@ def usage_(
     site: Site = None,
 ) -> None:
     """Sums a person, day and category; a day with a feed gap has empty numbers."""
-    _in_order(first, last)
-    ws = _derived(site)
-    _looking(ws, "usage", first, last, reason)
+    in_order(first, last)
+    ws = derived(site)
+    looking(ws, "usage", first, last, reason)
     gaps = feed_gaps(ws, first.date(), last.date(), place.now())
     found = usage(ws, first.date(), last.date(), gaps)
-    _answer("Usage", UsageRow, found, csv_, json_)
+    answer("Usage", UsageRow, found, csv_, json_)
 
 
 @app.command("findings")
@@ -179,147 +161,16 @@ def findings_(
     site: Site = None,
 ) -> None:
     """Matters to look at, with clause, measure, range, grade, and what speaks against."""
-    _in_order(first, last)
-    ws = _derived(site)
-    _looking(ws, "findings", first, last, reason)
+    in_order(first, last)
+    ws = derived(site)
+    looking(ws, "findings", first, last, reason)
     found = findings(ws, first.date(), last.date(), place.now())
     with ws.alone():
-        remember(ws, found, _weeks(first.date(), last.date()), place.now())
+        remember(ws, found, weeks(first.date(), last.date()), place.now())
     if json_:
         show.as_json({"findings": [f.as_json() for f in found]})
     else:
         answers.show_findings(found)
-
-
-@report_app.command("weekly")
-def report_weekly(
-    week: Annotated[str | None, typer.Option(help="Such as 2026-W45; the last one.")] = None,
-    team: Annotated[str | None, typer.Option(help="A manager's user name.")] = None,
-    send: Annotated[bool, typer.Option("--send", help="Mail each manager their page.")] = False,
-    json_: AsJson = False,
-    site: Site = None,
-) -> None:
-    """Managers' summaries: one page a team, no names."""
-    asked = None if week is None else _week(week)
-    ws = _derived(site)
-    with ws.alone():
-        written = weekly(ws, asked or _last_week(ws), place.now(), team)
-        sent = mail.send(ws, written, place.now()) if send else 0
-    if json_:
-        show.as_json({"reports": written, "sent": sent})
-        return
-    for page in written:
-        show.say(f"wrote {page.path}")
-    show.say(
-        f"index: {ws.folder / 'reports' / 'index.html'}" + (f"; {sent} mailed" if send else "")
-    )
-
-
-@case_app.command("open")
-def case_open(
-    person: Annotated[str, typer.Option(help="User name in people.csv.")],
-    first: From,
-    last: To,
-    reason: Annotated[str, typer.Option(help="One of the policy's reasons.")],
-    by: By,
-    note: Annotated[str, typer.Option(help="What the suspicion rests on.")] = "",
-    json_: AsJson = False,
-    site: Site = None,
-) -> None:
-    """Ask for a named person's data, with a reason the policy knows."""
-    ws = place.opened(site)
-    made = cases.open_case(ws, person, first.date(), last.date(), reason, note, by, place.now())
-    _case(
-        made,
-        json_,
-        f"{made.id} opened; now a second person: fairwatch case approve {made.id} --by NAME",
-    )
-
-
-@case_app.command("approve")
-def case_approve(id_: Annotated[str, typer.Argument(metavar="CASE")], by: By, json_: AsJson = False, site: Site = None) -> None:  # fmt: skip
-    """Agree, as a second person, that a case's data may be opened."""
-    made = cases.approve(place.opened(site), id_, by, place.now())
-    _case(made, json_, f"{id_} approved; now: fairwatch evidence build {id_}")
-
-
-@case_app.command("close")
-def case_close(id_: Annotated[str, typer.Argument(metavar="CASE")], by: By, json_: AsJson = False, site: Site = None) -> None:  # fmt: skip
-    """End a case: nothing more can be built for it."""
-    _case(cases.close(place.opened(site), id_, by, place.now()), json_, f"{id_} closed")
-
-
-@case_app.command("list")
-def case_list(json_: AsJson = False, site: Site = None) -> None:
-    """All cases and where they stand."""
-    ws = place.opened(site)
-    _look(ws, {"what": "cases", "reason": ROUTINE})
-    _answer("Cases", cases.Case, cases.cases(ws), False, json_)
-
-
-@evidence_app.command("build")
-def evidence_build(id_: Annotated[str, typer.Argument(metavar="CASE")], json_: AsJson = False, site: Site = None) -> None:  # fmt: skip
-    """Build the sealed pack of an approved case."""
-    ws = _derived(site)
-    with ws.alone():
-        path = evidence.build(ws, id_, place.now())
-    digest = sha256(path)
-    show.as_json({"path": path, "sha256": digest}) if json_ else show.say(f"{digest}  {path}")
-
-
-@evidence_app.command("verify")
-def evidence_verify(pack: Annotated[Path, typer.Argument()], json_: AsJson = False, site: Site = None) -> None:  # fmt: skip
-    """Check that a pack is whole and unchanged; needs no site folder."""
-    info = evidence.verify(pack, doctor.site_if_any(site))
-    show.as_json({"path": pack, "whole": True, **info}) if json_ else show.say(f"{pack}: whole and unchanged (case {info.get('External-Identifier')})")  # fmt: skip
-
-
-@retention_app.command("plan")
-def retention_plan(
-    as_of: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])] = None,
-    json_: AsJson = False,
-    site: Site = None,
-) -> None:
-    """What would be removed, what is kept, and why; removes nothing."""
-    now = as_of.replace(tzinfo=UTC) if as_of else place.now()
-    decisions = retention.planned(place.opened(site), now)
-    answers.show_plan(decisions, json_)
-
-
-@retention_app.command("purge")
-def retention_purge(confirm: Confirm = False, json_: AsJson = False, site: Site = None) -> None:
-    """Remove what is past its limit; says done only after a fresh look."""
-    ws = place.opened(site)
-    with ws.alone():
-        ws.note_settings(place.now())
-        done = retention.purge(ws, place.now(), confirmed=confirm)
-        index(ws)
-    told = retention.sentence(done.verification)
-    show.as_json({"removed": done.removed, **done.verification.as_json()}) if json_ else show.say(f"{len(done.removed)} items removed. {told}")  # fmt: skip
-
-
-@retention_app.command("verify")
-def retention_verify(json_: AsJson = False, site: Site = None) -> None:
-    """Look for overdue event times inside every file of the site folder."""
-    found = retention.verify(place.opened(site), place.now())
-    answers.show_verification(found, json_)
-    if not found.clean:
-        raise Overdue(retention.sentence(found))
-
-
-@ledger_app.command("verify")
-def ledger_verify(json_: AsJson = False, site: Site = None) -> None:
-    """Check the whole chain; names the first line that does not fit."""
-    lines, head = place.opened(site).ledger.verify()
-    show.as_json({"lines": lines, "head": head, "whole": True}) if json_ else show.say(f"{lines} acts, unbroken; head {head}")  # fmt: skip
-
-
-@ledger_app.command("export")
-def ledger_export(site: Site = None) -> None:
-    """All acts as JSON lines, as they stand in the segments."""
-    ws = place.opened(site)
-    for path in ws.ledger.segments():
-        sys.stdout.write(path.read_text("utf-8"))
 
 
 @app.command("run")
@@ -392,65 +243,3 @@ def main(arguments: list[str] | None = None) -> None:
         told = f"the trace is in {where}" if where else "its trace could not be written anywhere"
         show.warn(f"fairwatch: an unexpected failure (a bug); {told}.")
     sys.exit(code if isinstance(code, int) else 0)
-
-
-def _derived(site: Path | None) -> Workspace:
-    """The site with its derived datasets up to date: answers are for what has been ingested."""
-    ws = place.opened(site)
-    with ws.alone(), show.progress("deriving") as progress:
-        ws.note_settings(place.now())
-        derive(ws, place.now(), progress=progress)
-    return ws
-
-
-def _in_order(first: datetime, last: datetime) -> None:
-    """Days that can be asked for; the lake holds one year, so that ten are everything."""
-    if last < first:
-        raise WrongUsage(f"--to: found {last.date()}, before --from {first.date()}.")
-    if not (YEARS[0] <= first.year and last.year <= YEARS[1] and (last - first).days <= LONGEST):
-        raise WrongUsage(
-            f"--from, --to: found {first.date()} to {last.date()}; expected at most ten years "
-            f"within {YEARS[0]} to {YEARS[1]}."
-        )
-
-
-def _looking(ws: Workspace, what: str, first: datetime, last: datetime, reason: str) -> None:
-    _look(ws, {"what": what, "reason": reason, "first_day": f"{first:%Y-%m-%d}", "last_day": f"{last:%Y-%m-%d}"})  # fmt: skip
-
-
-def _look(ws: Workspace, facts: dict[str, str]) -> None:
-    """Say in the ledger that named data is looked at, before it is."""
-    ws.ledger.append("look", time=place.now(), actor=ws.actor, **facts)
-
-
-def _answer(title: str, row: type[Any], found: list[Any], csv_: bool, json_: bool) -> None:
-    if csv_:
-        show.as_csv(row, found)
-    elif json_:
-        show.as_json({title.lower(): found})
-    else:
-        names = list(row.__dataclass_fields__)
-        show.table(title, names, [[getattr(r, n) for n in names] for r in found])
-
-
-def _case(made: cases.Case, json_: bool, told: str) -> None:
-    show.as_json(made) if json_ else show.say(told)
-
-
-def _last_week(ws: Workspace) -> Week:
-    return Week.of(place.now().astimezone(ws.settings.zone).date()).before(1)
-
-
-def _week(text: str) -> Week:
-    try:
-        week = Week.parse(text)
-    except ValueError:
-        week = None
-    if week is None or not YEARS[0] <= week.year <= YEARS[1]:
-        raise WrongUsage(f"--week: found {text!r}; expected a week such as 2026-W45.")
-    return week
-
-
-def _weeks(first: date, last: date) -> set[str]:
-    days = range(first.toordinal(), last.toordinal() + 1)
-    return {str(Week.of(date.fromordinal(d))) for d in days}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from errors import BadConfiguration, FairwatchError, NoSuchThing
 from fairwatch import place, show
-from ingest.run import discover
+from ingest.discover import discover
 from scheduler import keep_trace
 from workspace import Workspace, open_site
 

@@ -1,13 +1,10 @@
 """Ingest: discover → recognise → read → classify → write → record, one commit at a time."""
 
-import glob
-import stat
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -15,12 +12,12 @@ import numpy as np
 import pyarrow as pa
 from sqlalchemy import Connection, select, update
 
-from config.settings import Source
-from errors import BadConfiguration, UnreadableInput
+from errors import UnreadableInput
 from ingest.buffers import Buffers
 from ingest.classify import Classifier
+from ingest.discover import Task, written
 from ingest.events import Enriched, Enricher
-from ingest.formats import Format, choose, recognise
+from ingest.formats import Format, recognise
 from ingest.formats.block import Block, Parsed, Reject, masked
 from ingest.identity import Identities
 from ingest.streams import Known, Piece, Stream, pack, unpack
@@ -87,49 +84,6 @@ class FileReport:
             "source": self.source,
             "error": self.error,
         }
-
-
-@dataclass(frozen=True)
-class Task:
-    """One file to be read for a source."""
-
-    path: Path
-    source: Source
-    formats: Sequence[Format]
-    given: bool
-
-
-def discover(ws: Workspace, source: str | None) -> list[Task]:
-    """The files of the configured sources, oldest first; raises BadConfiguration."""
-    wanted = [s for s in ws.settings.sources if source in (None, s.name)]
-    if source and not wanted:
-        names = ", ".join(s.name for s in ws.settings.sources) or "none"
-        raise BadConfiguration(f"source {source!r} is not in fairwatch.yaml; it has: {names}.")
-    tasks = []
-    for one in wanted:
-        formats = choose(one.format, one.logformat)
-        paths = {
-            Path(found)
-            for pattern in one.paths
-            for found in glob.glob(str(ws.folder / pattern), recursive=True)
-        }
-        files = sorted((age, path) for path in paths if (age := _written(path)) is not None)
-        tasks += [Task(path, one, formats, False) for _, path in files]
-    return tasks
-
-
-def given(
-    ws: Workspace, paths: Sequence[Path], source: str | None, format_: str | None
-) -> list[Task]:
-    """Files named by a person, read as one source's; by default the first, or `files`."""
-    sources = {s.name: s for s in ws.settings.sources}
-    if source and source not in sources:
-        raise BadConfiguration(
-            f"source {source!r} is not in fairwatch.yaml; it has: {', '.join(sources) or 'none'}."
-        )
-    base = sources.get(source or "") or Source(name="files", paths=["."])
-    formats = choose(format_ or base.format, base.logformat if not format_ else None)
-    return [Task(path, base, formats, True) for path in paths]
 
 
 def ingest(
@@ -227,8 +181,8 @@ class _Reading:
     def _complete(self) -> bool:
         if self.task.given:
             return True
-        written = datetime.fromtimestamp(_written(self.task.path) or 0, UTC)
-        return self.now - written > COMPLETE_AFTER
+        last = datetime.fromtimestamp(written(self.task.path) or 0, UTC)
+        return self.now - last > COMPLETE_AFTER
 
     def _begin(self, stream: Stream, known: Known | None) -> None:
         """Give the file and its stream their rows; lines point at them by number."""
@@ -413,12 +367,3 @@ def _renumbered(parsed: Parsed, lines: "np.ndarray[Any, np.dtype[np.int64]]") ->
 
 def _number(day: date) -> int:
     return day.toordinal() - date(1970, 1, 1).toordinal()
-
-
-def _written(path: Path) -> float | None:
-    """When a plain file was last written to; None where rotation has just taken it away."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime if stat.S_ISREG(status.st_mode) else None

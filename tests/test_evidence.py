@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 
 from analytics.findings import findings
 from errors import NotPermitted, ProofFailed, UnreadableInput
-from ingest.run import given, ingest
+from ingest.discover import given
+from ingest.run import ingest
 from reports import bag, evidence
 from reports.cases import approve, close, open_case
 from workspace import Workspace, open_site

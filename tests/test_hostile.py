@@ -24,7 +24,8 @@ from analytics.questions import Week
 from errors import FairwatchError
 from fairwatch import place
 from fairwatch.cli import main
-from ingest.run import discover, ingest
+from ingest.discover import discover
+from ingest.run import ingest
 from reports import evidence
 from reports.cases import approve, open_case
 from reports.weekly import weekly
@@ -345,7 +346,8 @@ import json, resource, sys
 from datetime import UTC, datetime
 from pathlib import Path
 import pyarrow
-from ingest.run import discover, ingest
+from ingest.discover import discover
+from ingest.run import ingest
 from workspace import open_site
 ws = open_site(Path(sys.argv[1]), "t")
 def rss():

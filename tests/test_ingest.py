@@ -21,7 +21,8 @@ from sqlalchemy import select
 
 import ingest.run
 from errors import BadConfiguration, Locked
-from ingest.run import Counts, FileReport, discover, given
+from ingest.discover import discover, given
+from ingest.run import Counts, FileReport
 from lake import catalogue
 from lake.datasets import EVENTS, REJECTS
 from lake.files import sha256

@@ -12,7 +12,8 @@ import pytest
 
 from analytics.derive import derive
 from analytics.questions import Week
-from ingest.run import given, ingest
+from ingest.discover import given
+from ingest.run import ingest
 from reports.weekly import weekly
 from workspace import open_site
 

@@ -19,7 +19,7 @@ from sqlalchemy import select
 import retention
 from config.settings import Retention
 from errors import Overdue, UnsafeDeletion
-from ingest.run import given as given_files
+from ingest.discover import given as given_files
 from ingest.run import ingest
 from lake import catalogue
 from lake.age import anniversary, due, first_day_kept

@@ -16,7 +16,8 @@ from factory import derived
 
 from analytics.people import ActivityRow, UsageRow, activity, usage
 from analytics.questions import feed_gaps
-from ingest.run import given, ingest
+from ingest.discover import given
+from ingest.run import ingest
 from workspace import Workspace, open_site
 
 TRUTH = Path(__file__).parents[2] / "shared" / "truth"

@@ -21,7 +21,7 @@ from analytics.questions import FeedGap, TeamBlocked, TeamService, TeamWeek, Wee
 from config.people import People, Person
 from config.sitelist import SiteFile, SiteList, shipped
 from errors import NoSuchThing
-from ingest.run import given as files_given
+from ingest.discover import given as files_given
 from ingest.run import ingest
 from reports import frames, render
 from reports.charts import STEPS, Bar, Group, columns, scale

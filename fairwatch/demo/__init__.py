@@ -17,7 +17,8 @@ from config.document import read
 from config.policy import Policy
 from errors import AlreadyThere
 from fairwatch.start import init
-from ingest.run import discover, ingest
+from ingest.discover import discover
+from ingest.run import ingest
 from reports import evidence
 from reports.cases import approve, open_case
 from reports.weekly import index, weekly

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import ingest.run
 import ingest.streams
-from ingest.run import given
+from ingest.discover import given
 from workspace import open_site
 
 NOW = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)

@@ -1,0 +1,177 @@
+"""Commands in groups: managers' reports, cases, evidence, the year, the ledger."""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import retention
+from errors import Overdue
+from fairwatch import answers, doctor, place, show
+from fairwatch.options import (
+    ROUTINE,
+    AsJson,
+    By,
+    Confirm,
+    From,
+    Site,
+    To,
+    answer,
+    derived,
+    last_week,
+    look,
+    week_of,
+)
+from lake.files import sha256
+from reports import cases, evidence, mail
+from reports.weekly import index, weekly
+
+report_app = typer.Typer(help="Managers' summaries.", no_args_is_help=True)
+case_app = typer.Typer(help="The documented way to a named person's data.", no_args_is_help=True)
+evidence_app = typer.Typer(help="Sealed packs for approved cases.", no_args_is_help=True)
+retention_app = typer.Typer(help="The year: plan, purge, verify.", no_args_is_help=True)
+ledger_app = typer.Typer(help="Who did what.", no_args_is_help=True)
+GROUPS = {
+    "report": report_app,
+    "case": case_app,
+    "evidence": evidence_app,
+    "retention": retention_app,
+    "ledger": ledger_app,
+}
+
+
+@report_app.command("weekly")
+def report_weekly(
+    week: Annotated[str | None, typer.Option(help="Such as 2026-W45; the last one.")] = None,
+    team: Annotated[str | None, typer.Option(help="A manager's user name.")] = None,
+    send: Annotated[bool, typer.Option("--send", help="Mail each manager their page.")] = False,
+    json_: AsJson = False,
+    site: Site = None,
+) -> None:
+    """Managers' summaries: one page a team, no names."""
+    asked = None if week is None else week_of(week)
+    ws = derived(site)
+    with ws.alone():
+        written = weekly(ws, asked or last_week(ws), place.now(), team)
+        sent = mail.send(ws, written, place.now()) if send else 0
+    if json_:
+        show.as_json({"reports": written, "sent": sent})
+        return
+    for page in written:
+        show.say(f"wrote {page.path}")
+    show.say(
+        f"index: {ws.folder / 'reports' / 'index.html'}" + (f"; {sent} mailed" if send else "")
+    )
+
+
+@case_app.command("open")
+def case_open(
+    person: Annotated[str, typer.Option(help="User name in people.csv.")],
+    first: From,
+    last: To,
+    reason: Annotated[str, typer.Option(help="One of the policy's reasons.")],
+    by: By,
+    note: Annotated[str, typer.Option(help="What the suspicion rests on.")] = "",
+    json_: AsJson = False,
+    site: Site = None,
+) -> None:
+    """Ask for a named person's data, with a reason the policy knows."""
+    ws = place.opened(site)
+    made = cases.open_case(ws, person, first.date(), last.date(), reason, note, by, place.now())
+    _case(
+        made,
+        json_,
+        f"{made.id} opened; now a second person: fairwatch case approve {made.id} --by NAME",
+    )
+
+
+@case_app.command("approve")
+def case_approve(id_: Annotated[str, typer.Argument(metavar="CASE")], by: By, json_: AsJson = False, site: Site = None) -> None:  # fmt: skip
+    """Agree, as a second person, that a case's data may be opened."""
+    made = cases.approve(place.opened(site), id_, by, place.now())
+    _case(made, json_, f"{id_} approved; now: fairwatch evidence build {id_}")
+
+
+@case_app.command("close")
+def case_close(id_: Annotated[str, typer.Argument(metavar="CASE")], by: By, json_: AsJson = False, site: Site = None) -> None:  # fmt: skip
+    """End a case: nothing more can be built for it."""
+    _case(cases.close(place.opened(site), id_, by, place.now()), json_, f"{id_} closed")
+
+
+@case_app.command("list")
+def case_list(json_: AsJson = False, site: Site = None) -> None:
+    """All cases and where they stand."""
+    ws = place.opened(site)
+    look(ws, {"what": "cases", "reason": ROUTINE})
+    answer("Cases", cases.Case, cases.cases(ws), False, json_)
+
+
+@evidence_app.command("build")
+def evidence_build(id_: Annotated[str, typer.Argument(metavar="CASE")], json_: AsJson = False, site: Site = None) -> None:  # fmt: skip
+    """Build the sealed pack of an approved case."""
+    ws = derived(site)
+    with ws.alone():
+        path = evidence.build(ws, id_, place.now())
+    digest = sha256(path)
+    show.as_json({"path": path, "sha256": digest}) if json_ else show.say(f"{digest}  {path}")
+
+
+@evidence_app.command("verify")
+def evidence_verify(pack: Annotated[Path, typer.Argument()], json_: AsJson = False, site: Site = None) -> None:  # fmt: skip
+    """Check that a pack is whole and unchanged; needs no site folder."""
+    info = evidence.verify(pack, doctor.site_if_any(site))
+    show.as_json({"path": pack, "whole": True, **info}) if json_ else show.say(f"{pack}: whole and unchanged (case {info.get('External-Identifier')})")  # fmt: skip
+
+
+@retention_app.command("plan")
+def retention_plan(
+    as_of: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])] = None,
+    json_: AsJson = False,
+    site: Site = None,
+) -> None:
+    """What would be removed, what is kept, and why; removes nothing."""
+    now = as_of.replace(tzinfo=UTC) if as_of else place.now()
+    decisions = retention.planned(place.opened(site), now)
+    answers.show_plan(decisions, json_)
+
+
+@retention_app.command("purge")
+def retention_purge(confirm: Confirm = False, json_: AsJson = False, site: Site = None) -> None:
+    """Remove what is past its limit; says done only after a fresh look."""
+    ws = place.opened(site)
+    with ws.alone():
+        ws.note_settings(place.now())
+        done = retention.purge(ws, place.now(), confirmed=confirm)
+        index(ws)
+    told = retention.sentence(done.verification)
+    show.as_json({"removed": done.removed, **done.verification.as_json()}) if json_ else show.say(f"{len(done.removed)} items removed. {told}")  # fmt: skip
+
+
+@retention_app.command("verify")
+def retention_verify(json_: AsJson = False, site: Site = None) -> None:
+    """Look for overdue event times inside every file of the site folder."""
+    found = retention.verify(place.opened(site), place.now())
+    answers.show_verification(found, json_)
+    if not found.clean:
+        raise Overdue(retention.sentence(found))
+
+
+@ledger_app.command("verify")
+def ledger_verify(json_: AsJson = False, site: Site = None) -> None:
+    """Check the whole chain; names the first line that does not fit."""
+    lines, head = place.opened(site).ledger.verify()
+    show.as_json({"lines": lines, "head": head, "whole": True}) if json_ else show.say(f"{lines} acts, unbroken; head {head}")  # fmt: skip
+
+
+@ledger_app.command("export")
+def ledger_export(site: Site = None) -> None:
+    """All acts as JSON lines, as they stand in the segments."""
+    ws = place.opened(site)
+    for path in ws.ledger.segments():
+        sys.stdout.write(path.read_text("utf-8"))
+
+
+def _case(made: cases.Case, json_: bool, told: str) -> None:
+    show.as_json(made) if json_ else show.say(told)
