@@ -45,7 +45,7 @@ class NotPermitted(FairwatchError):
 
 class UnsafeDeletion(FairwatchError):
     exit_code = 9
-    meaning = "deletion refused: the clock or the retention setting would delete what is not due"
+    meaning = "refused: by this clock or retention setting, what is not due would be lost"
 
 
 class MailFailed(FairwatchError):

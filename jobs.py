@@ -12,7 +12,7 @@ from ingest.discover import discover
 from ingest.run import ingest
 from reports import mail
 from reports.weekly import index, weekly
-from retention import purge, sentence, verify
+from retention import believe_clock, purge, sentence, verify
 from workspace import Workspace
 
 FINDING_WEEKS = 3
@@ -39,6 +39,7 @@ class Job:
 
 
 def _ingest(ws: Workspace, now: datetime) -> str:
+    believe_clock(ws, now)
     reports = ingest(ws, discover(ws, None), now)
     failed = [r.error for r in reports if r.error]
     lines, rows = (sum(getattr(r.counts, n) for r in reports) for n in ("lines", "rows"))

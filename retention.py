@@ -157,7 +157,7 @@ def purge(ws: Workspace, now: datetime, *, confirmed: bool = False) -> Purge:
     """
     decisions = planned(ws, now)
     chosen = [d.item for d in decisions if d.remove]
-    _guard_clock(ws, now, confirmed)
+    believe_clock(ws, now, confirmed=confirmed)
     _guard_share(ws, decisions, confirmed)
     with ws.state.change() as change:
         change.act(
@@ -303,36 +303,44 @@ def _unlink(ws: Workspace, items: Sequence[Item]) -> None:
         sweep(connection, ws.folder)
 
 
-def _guard_clock(ws: Workspace, now: datetime, confirmed: bool) -> None:
-    """Refuse a clock that does not fit what is known to have happened."""
+def believe_clock(ws: Workspace, now: datetime, *, confirmed: bool = False) -> None:
+    """Refuse a clock that does not fit what is known to have happened. Raises UnsafeDeletion.
+
+    A purge by a wrong clock deletes what is not due or spares what is; an ingest by one takes good
+    lines for expired or for the future.
+    """
     last = _last_known(ws)
     if last is None or confirmed:
         return
     if now - last > CLOCK_AHEAD:
         raise UnsafeDeletion(
             f"The clock says {now:%Y-%m-%d}, but nothing is known to have happened here after "
-            f"{last:%Y-%m-%d}. If the clock is right, run the purge with --confirm."
+            f"{last:%Y-%m-%d}. If the clock is right, say so once: fairwatch retention purge "
+            f"--confirm."
         )
     if last - now > CLOCK_BEHIND:
         raise UnsafeDeletion(
             f"The clock says {now:%Y-%m-%d}, but the ledger or the lake already holds "
-            f"{last:%Y-%m-%d}: a purge now would call overdue data young. Set the clock."
+            f"{last:%Y-%m-%d}: overdue data would be called young. Set the clock."
         )
 
 
 def _last_known(ws: Workspace) -> datetime | None:
-    """The latest instant something is believed to have happened at: events, and acts after them.
+    """The latest instant something is believed to have happened at: events, and acts in a row.
 
-    An act far beyond the one before it does not count until a purge was confirmed: the runs of a
-    wrong clock write acts too, the one under way among them.
+    The first act is believed, for it is often about a log much older. An act far beyond all before
+    it does not count until a purge was confirmed: the runs of a wrong clock write acts too, the one
+    under way among them.
     """
     with ws.state.read() as connection:
         span = catalogue.span(connection, "events")
-    last = instant(span[1]) if span else None
+    last: datetime | None = None
     for line in ws.ledger.lines():
         time = datetime.fromisoformat(line.act["time"])
-        if last is None or time - last <= CLOCK_AHEAD or line.act["act"] == "purge done":
-            last = time if last is None else max(last, time)
+        if last is None:
+            last = max(time, instant(span[1])) if span else time
+        elif time - last <= CLOCK_AHEAD or line.act["act"] == "purge done":
+            last = max(last, time)
     return last
 
 

@@ -34,6 +34,7 @@ from fairwatch.status import status as status_of
 from ingest.discover import discover, given
 from ingest.run import ingest as read_files
 from jobs import JOBS, STEPS
+from retention import believe_clock
 
 app = typer.Typer(
     name="fairwatch",
@@ -112,6 +113,7 @@ def ingest(
     ws = place.opened(site)
     tasks = given(ws, files, source, format_) if files else discover(ws, source)
     with ws.alone(), show.progress("reading") as progress:
+        believe_clock(ws, place.now())
         ws.note_settings(place.now())
         done = read_files(ws, tasks, place.now(), progress)
     answers.show_ingested(done, json_)

@@ -25,7 +25,7 @@ from lake import catalogue
 from lake.age import anniversary, due, first_day_kept
 from lake.datasets import CLOCKED, DATASETS, EVENTS, REJECTS, STORES
 from lake.files import remove
-from retention import Item, inventory, plan, planned, purge, verify
+from retention import Item, believe_clock, inventory, plan, planned, purge, verify
 from state.tables import FILE, METADATA, RUN
 from workspace import Workspace, open_site
 
@@ -611,3 +611,17 @@ def test_verify_reads_what_is_stored_now(site: Workspace, now: datetime) -> None
         "overdue_rows": 0, "unreadable": [],
     }  # fmt: skip
     assert "Nothing older than 2025-11-21" in retention.sentence(verify(site, now))
+
+
+def test_an_archive_read_on_the_first_day_makes_no_clock_suspicious(
+    site: Workspace, now: datetime
+) -> None:
+    """Acts of today about lines of half a year ago are no reason to doubt the clock."""
+    when = now - timedelta(days=180)
+    with site.state.change() as change:
+        change.act("ingest", time=now, actor="test")
+    lake(site, [page(when)])
+    believe_clock(site, now)
+    believe_clock(site, now + timedelta(days=1))
+    with pytest.raises(UnsafeDeletion):
+        believe_clock(site, now + timedelta(days=400))
