@@ -9,23 +9,24 @@ from analytics.findings import Finding
 from errors import UnreadableInput
 from fairwatch import check, show
 from fairwatch.status import Status
+from ingest.formats import Format
 from ingest.run import Counts, FileReport
 from retention import Decision, Verification, sentence
 from workspace import Workspace
 
 
-def checked(path: Path, format_: str, logformat: str | None) -> check.Checked:
+def checked(path: Path, formats: Sequence[Format]) -> check.Checked:
     """What a file is; a file that cannot be opened is an answer too."""
     try:
-        return check.check(path, format_, logformat)
+        return check.check(path, formats)
     except UnreadableInput as error:
         return check.Checked(str(path), None, "not readable", None, error=str(error))
 
 
-def print_rows(files: Sequence[Path], format_: str, logformat: str | None, keep_url: bool) -> None:
+def print_rows(files: Sequence[Path], formats: Sequence[Format], keep_url: bool) -> None:
     """Normalised rows as JSON lines."""
     for path in files:
-        for row in check.rows(path, format_, logformat, keep_url=keep_url):
+        for row in check.rows(path, formats, keep_url=keep_url):
             print(show.json_text(row))
 
 

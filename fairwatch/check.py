@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from errors import UnreadableInput
 from ingest.events import host_of, split_urls
-from ingest.formats import Format, choose, recognise
+from ingest.formats import Format, recognise
 from ingest.formats.block import Block, Parsed, masked
 from ingest.streams import Piece, Stream
 
@@ -41,10 +41,10 @@ class Checked:
     error: str | None = None
 
 
-def check(path: Path, format_: str, logformat: str | None) -> Checked:
+def check(path: Path, formats: Sequence[Format]) -> Checked:
     """Read a whole file without keeping anything."""
     with _open(path) as stream:
-        chosen, told = _recognised(stream, format_, logformat)
+        chosen, told = _recognised(stream, formats)
         result = Checked(str(path), chosen.name if chosen else None, told, stream.packed)
         result.present = dict.fromkeys(PRESENT, False)
         if chosen is None:
@@ -59,12 +59,10 @@ def check(path: Path, format_: str, logformat: str | None) -> Checked:
     return result
 
 
-def rows(
-    path: Path, format_: str, logformat: str | None, *, keep_url: bool
-) -> Iterator[dict[str, Any]]:
+def rows(path: Path, formats: Sequence[Format], *, keep_url: bool) -> Iterator[dict[str, Any]]:
     """Normalised rows as `check-logs --rows` prints them; raises UnreadableInput."""
     with _open(path) as stream:
-        chosen, told = _recognised(stream, format_, logformat)
+        chosen, told = _recognised(stream, formats)
         if chosen is None:
             raise UnreadableInput(f"{path}: not recognised: {told}.")
         for piece, parsed in _parsed(stream, chosen):
@@ -75,8 +73,7 @@ def _open(path: Path) -> closing[Stream]:
     return closing(Stream(path, True, LINE_BYTES, EXPANSION))
 
 
-def _recognised(stream: Stream, format_: str, logformat: str | None) -> tuple[Format | None, str]:
-    formats: Sequence[Format] = choose(format_, logformat)
+def _recognised(stream: Stream, formats: Sequence[Format]) -> tuple[Format | None, str]:
     found = recognise(stream.sample[: 64 << 10], formats)
     return found.format or (formats[0] if len(formats) == 1 else None), found.reason
 

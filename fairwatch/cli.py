@@ -31,7 +31,7 @@ from fairwatch.options import (
     weeks,
 )
 from fairwatch.status import status as status_of
-from ingest.discover import discover, given
+from ingest.discover import candidates, discover, given
 from ingest.run import ingest as read_files
 from jobs import JOBS, STEPS
 from retention import believe_clock
@@ -90,12 +90,15 @@ def check_logs(
     rows: Annotated[bool, typer.Option("--rows", help="Normalised rows as JSON lines.")] = False,
     keep_url: Annotated[bool, typer.Option("--keep-url", help="With --rows: the URL too.")] = False,
     json_: AsJson = False,
+    site: Site = None,
 ) -> None:
     """Say what a file is and what would be read, ignored, not understood; stores nothing."""
+    ws = doctor.site_if_any(site)
+    formats = candidates(ws.settings.sources if ws else [], format_, logformat)
     if rows:
-        answers.print_rows(files, format_, logformat, keep_url)
+        answers.print_rows(files, formats, keep_url)
         return
-    checked = [answers.checked(path, format_, logformat) for path in files]
+    checked = [answers.checked(path, formats) for path in files]
     show.as_json({"files": checked}) if json_ else answers.show_checked(checked)
     if any(c.error for c in checked):
         raise UnreadableInput("\n".join(c.error for c in checked if c.error))

@@ -31,28 +31,48 @@ def discover(ws: Workspace, source: str | None) -> list[Task]:
     tasks = []
     for one in wanted:
         formats = choose(one.format, one.logformat)
-        paths = {
-            Path(found)
-            for pattern in one.paths
-            for found in glob.glob(str(ws.folder / pattern), recursive=True)
-        }
-        files = sorted((age, path) for path in paths if (age := written(path)) is not None)
-        tasks += [Task(path, one, formats, False) for _, path in files]
+        found = sorted((age, p) for p in _paths(ws, one) if (age := written(p)) is not None)
+        tasks += [Task(path, one, formats, False) for _, path in found]
     return tasks
 
 
 def given(
     ws: Workspace, paths: Sequence[Path], source: str | None, format_: str | None
 ) -> list[Task]:
-    """Files named by a person, read as one source's; by default the first, or `files`."""
+    """Files named by a person: of the source named, of the one whose paths match, or of `files`."""
     sources = {s.name: s for s in ws.settings.sources}
     if source and source not in sources:
         raise BadConfiguration(
             f"source {source!r} is not in fairwatch.yaml; it has: {', '.join(sources) or 'none'}."
         )
-    base = sources.get(source or "") or Source(name="files", paths=["."])
-    formats = choose(format_ or base.format, base.logformat if not format_ else None)
-    return [Task(path, base, formats, True) for path in paths]
+    nobody = Source(name="files", paths=["."])
+    owner = {p.resolve(): s for s in ws.settings.sources for p in _paths(ws, s)}
+    tasks = []
+    for path in paths:
+        one = sources[source] if source else owner.get(path.resolve(), nobody)
+        formats = (
+            candidates(ws.settings.sources, format_ or "auto", None)
+            if format_ or one is nobody
+            else choose(one.format, one.logformat)
+        )
+        tasks.append(Task(path, one, formats, True))
+    return tasks
+
+
+def candidates(sources: Sequence[Source], name: str, logformat: str | None) -> list[Format]:
+    """The formats a file may be in: the one named, or the site's own logformats and all known."""
+    if logformat or name != "auto":
+        return choose(name, logformat)
+    own = [choose(s.format, s.logformat) for s in sources if s.logformat]
+    return [*(f for formats in own for f in formats), *choose("auto", None)]
+
+
+def _paths(ws: Workspace, source: Source) -> set[Path]:
+    return {
+        Path(found)
+        for pattern in source.paths
+        for found in glob.glob(str(ws.folder / pattern), recursive=True)
+    }
 
 
 def written(path: Path) -> float | None:

@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import time
@@ -545,3 +546,30 @@ def test_a_copy_that_goes_on_differently_is_a_stream_of_its_own(
     assert one(site, other).rows >= 4000
     assert one(site, whole).rows == 0
     assert one(site, other).rows == 0
+
+
+def test_a_named_file_is_read_by_the_sites_own_logformats(tmp_path: Path) -> None:
+    """Named at the terminal and not under any source's paths, it is still in the site's format."""
+    own = "    logformat: '%ts %>a %un \"%rm %ru\" %>Hs'"
+    folder = make_site(
+        tmp_path / "site",
+        lambda text: re.sub(r"^    # logformat: .*$", own, text, flags=re.MULTILINE),
+    )
+    ws = open_site(folder, "test")
+    log = write_lines(
+        tmp_path / "a.log", [f'{int(NOW.timestamp())} 10.0.0.1 ann "GET http://x.com/" 200'] * 3
+    )
+    with ws.alone():
+        (report,) = ingest.run.ingest(ws, given(ws, [log], None, None), NOW)
+    assert (report.counts.rows, report.error, report.source) == (3, None, "files")
+
+
+def test_a_named_file_under_a_sources_paths_is_that_sources(tmp_path: Path) -> None:
+    folder = make_site(
+        tmp_path / "site", lambda text: text.replace("/var/log/squid/access.log*", "incoming/*.log")
+    )
+    ws = open_site(folder, "test")
+    log = write_lines(folder / "incoming" / "a.log", [squid_line(NOW - timedelta(days=1))])
+    with ws.alone():
+        (report,) = ingest.run.ingest(ws, given(ws, [log], None, None), NOW)
+    assert (report.counts.rows, report.source) == (1, "main-proxy")
