@@ -1,7 +1,11 @@
 """What is installed is ours, whole, and not shadowed by a stranger's package."""
 
+import os
 import re
+import subprocess
+import sys
 import tomllib
+import zipfile
 from importlib import import_module
 from importlib.metadata import files
 from importlib.resources import files as resources
@@ -62,3 +66,30 @@ def test_the_lock_pins_by_version_and_hash_and_names_no_address() -> None:
     pinned = re.findall(r"^([a-z0-9][a-z0-9._-]*)==\S+ \\\n\s+--hash=sha256:", lock, re.MULTILINE)
     named = re.findall(r"^([a-z0-9][a-z0-9._-]*)[=<>!~ @]", lock, re.MULTILINE)
     assert pinned == named
+
+
+@pytest.mark.slow
+def test_the_wheel_works_with_the_source_gone(tmp_path: Path) -> None:
+    """What is built holds every question, template, policy and log it needs."""
+    built = tmp_path / "built"
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(built)],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = built.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "installed")
+    script = "import fairwatch.cli as c; print(c.__file__); c.main()"
+    done = subprocess.run(
+        [sys.executable, "-c", script, "demo", str(tmp_path / "demo")],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "installed")},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(str(tmp_path / "installed"))
+    assert "Nothing older than" in done.stdout
