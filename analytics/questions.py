@@ -120,6 +120,13 @@ class FeedGap:
 
 
 @dataclass(frozen=True)
+class FeedDay:
+    """A local day on which any source wrote a line."""
+
+    day: date
+
+
+@dataclass(frozen=True)
 class TeamFigures:
     """Everything a weekly page shows of a team of five or more."""
 
@@ -174,6 +181,11 @@ def team_figures(
             "team_blocked", TeamBlocked, first_day=week.first_day, last_day=week.last_day
         ),
     )
+
+
+def fed_days(ws: Workspace, engine: Engine) -> set[date]:
+    """Local days on which any source wrote a line."""
+    return {row.day for row in engine.rows("feed_days", FeedDay, zone=str(ws.settings.zone))}
 
 
 def feed_gaps(ws: Workspace, first: date, last: date, now: datetime) -> list[FeedGap]:

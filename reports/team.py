@@ -17,6 +17,7 @@ from analytics.questions import (
     TeamService,
     TeamWeek,
     Week,
+    fed_days,
     team_figures,
 )
 from config.hours import DAYS, day_bounds
@@ -34,13 +35,6 @@ if TYPE_CHECKING:
 TREND_WEEKS = 8
 LABEL = 30
 """Letters of a name that fit beside a bar; the table has it in full."""
-
-
-@dataclass(frozen=True)
-class FeedDay:
-    """A local day on which any source wrote a line."""
-
-    day: date
 
 
 @dataclass(frozen=True)
@@ -249,7 +243,7 @@ def _days(
     ws: Workspace, engine: Engine, gaps: Sequence[FeedGap], week: Week, now: datetime
 ) -> list[Day]:
     zone = ws.settings.zone
-    fed = {row.day for row in engine.rows("feed_days", FeedDay, zone=str(zone))}
+    fed = fed_days(ws, engine)
     return [_day(ws, day, day in fed, gaps, now) for day in week.days]
 
 
