@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from errors import ProofFailed
 
@@ -181,10 +181,8 @@ class Ledger:
             return 0
         with segments[-1].open("rb+") as file:
             size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - TAIL_BYTES))
-            tail = file.read()
-            whole = tail.rfind(b"\n") + 1
-            torn = len(tail) - whole
+            tail = _window(file, size, 1)
+            torn = len(tail) - (tail.rfind(b"\n") + 1)
             if torn:
                 file.truncate(size - torn)
                 os.fsync(file.fileno())
@@ -227,13 +225,24 @@ def _decode(raw: bytes, path: Path, number: int) -> dict[str, Any]:
 
 
 def _tail_lines(path: Path) -> list[bytes]:
-    """The last whole lines of a segment (at most a mebibyte of them)."""
+    """The last whole lines of a segment: about a mebibyte of them, and never none that are there."""
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
-        start = max(0, size - TAIL_BYTES)
-        file.seek(start)
-        lines = file.read().splitlines(keepends=True)
-    return [raw for raw in lines[(1 if start else 0) :] if raw.endswith(b"\n")]
+        tail = _window(file, size, 2)
+    lines = tail.split(b"\n")[:-1]
+    # The first of a window that does not begin with the file may have lost its beginning.
+    return [raw + b"\n" for raw in lines[(1 if len(tail) < size else 0) :]]
+
+
+def _window(file: BinaryIO, size: int, newlines: int) -> bytes:
+    """The end of a file with at least so many newlines in it, or all of it: an act may be long."""
+    window = TAIL_BYTES
+    while True:
+        file.seek(max(0, size - window))
+        tail = file.read()
+        if window >= size or tail.count(b"\n") >= newlines:
+            return tail
+        window *= 4
 
 
 def _sha(raw: bytes) -> str:

@@ -1,7 +1,7 @@
 """The year: what is due, why, its removal, and the fresh look that alone may say it is gone."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ CLOCK_AHEAD = timedelta(days=45)
 """A clock further than this beyond all that is known to have happened is not believed."""
 
 CLOCK_BEHIND = timedelta(days=1)
+ITEMS_AN_ACT = 500
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def inventory(ws: Workspace, limit_of: dict[str, date] | None = None) -> list[It
         for path in ws.ledger.segments()
     ]
     for relative, path in witness.files(ws.folder):
-        store = witness.claimed_by(relative)
+        store = _store_of(ws, relative, path)
         if store is None or store.goes != "file":
             continue
         seen = witness.look(path, store, limits.get(store.name, date.min))
@@ -160,16 +161,23 @@ def purge(ws: Workspace, now: datetime, *, confirmed: bool = False) -> Purge:
     believe_clock(ws, now, confirmed=confirmed)
     _guard_share(ws, decisions, confirmed)
     with ws.state.change() as change:
-        change.act(
-            "purge intent", time=now, actor=ws.actor, items=_told(chosen), limits=_limits(ws, now)
-        )
+        # In pieces: a year of partitions going at once would make one act of megabytes.
+        for at in range(0, max(1, len(chosen)), ITEMS_AN_ACT):
+            change.act(
+                "purge intent",
+                time=now,
+                actor=ws.actor,
+                items=_told(chosen[at : at + ITEMS_AN_ACT]),
+                limits=_limits(ws, now),
+            )
     partitions = [i for i in chosen if i.kind == "partition"]
     with ws.state.change() as change:
         catalogue.condemn(change.connection, [i.name for i in partitions])
         for item in partitions:
             day = item.name.split("/")[2]
             catalogue.bury(change.connection, item.store, [day], now.astimezone(UTC).isoformat())
-        _delete_rows(change, ws, now)
+        gone = _delete_rows(change, ws, now)
+    chosen = [replace(i, rows=gone[i.name]) if i.kind == "row" else i for i in chosen]
     _unlink(ws, [i for i in chosen if i.kind == "file"])
     for path in ws.ledger.droppable(first_day_kept(now, ws.settings.retention.ledger)):
         ws.ledger.drop(path)
@@ -181,7 +189,7 @@ def purge(ws: Workspace, now: datetime, *, confirmed: bool = False) -> Purge:
             act,
             time=now,
             actor=ws.actor,
-            items=_told(chosen),
+            removed=_counted(chosen),
             stores={s.store: str(s.oldest_event or "") for s in verification.stores},
             overdue=len(verification.overdue),
         )
@@ -198,7 +206,7 @@ def verify(ws: Workspace, now: datetime) -> Verification:
     found: dict[str, list[tuple[str, witness.Seen]]] = {s.name: [] for s in STORES}
     found["unclaimed"] = []
     for relative, path in witness.files(ws.folder):
-        store = witness.claimed_by(relative)
+        store = _store_of(ws, relative, path)
         limit = _store_limit(store, keys, retention, now) if store else ceiling
         seen = witness.look(path, store, limit)
         found[store.name if store else "unclaimed"].append((relative, seen))
@@ -230,6 +238,13 @@ def sentence(verification: Verification) -> str:
     return "\n".join(
         [head, *lines, "Run `fairwatch retention purge`; remove by hand what no store claims."]
     )
+
+
+def _store_of(ws: Workspace, relative: str, path: Path) -> Store | None:
+    """The store that claims a file; a policy or list may stand in a folder of its own."""
+    if path in ws.config_files:
+        return next(s for s in STORES if s.name == "configuration")
+    return witness.claimed_by(relative)
 
 
 def _keys() -> dict[str, str]:
@@ -269,16 +284,20 @@ def _aged_rows(connection: Any) -> list[Item]:
     return items
 
 
-def _delete_rows(change: Any, ws: Workspace, now: datetime) -> None:
+def _delete_rows(change: Any, ws: Workspace, now: datetime) -> dict[str, int]:
+    """Delete what is due of each state table; rows deleted by table."""
+    gone = {}
     for clock in CLOCKED:
         table = METADATA.tables[clock.table]
         limit = first_day_kept(now, keep_days(ws.settings.retention, clock.keep))
         column = table.c[clock.column]
         if clock.form == "ms":
             bound = int(datetime(limit.year, limit.month, limit.day, tzinfo=UTC).timestamp() * 1000)
-            change.execute(table.delete().where(column > 0, column < bound))
+            statement = table.delete().where(column > 0, column < bound)
         else:
-            change.execute(table.delete().where(column < limit.isoformat()))
+            statement = table.delete().where(column < limit.isoformat())
+        gone[clock.table] = int(change.execute(statement).rowcount)
+    return gone
 
 
 def _unlink(ws: Workspace, items: Sequence[Item]) -> None:
@@ -371,3 +390,13 @@ def _told(items: Sequence[Item]) -> list[dict[str, Any]]:
         {"store": i.store, "name": i.name, "rows": i.rows, "oldest": i.oldest.isoformat()}
         for i in items
     ]
+
+
+def _counted(items: Sequence[Item]) -> dict[str, dict[str, int]]:
+    """How much went, by store; the items themselves stand in the intent."""
+    counted: dict[str, dict[str, int]] = {}
+    for item in items:
+        sums = counted.setdefault(item.store, {"items": 0, "rows": 0})
+        sums["items"] += 1
+        sums["rows"] += item.rows
+    return counted

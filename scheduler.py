@@ -15,11 +15,13 @@ from apscheduler.jobstores.sqlalchemy import SQLAlchemyJobStore
 from apscheduler.schedulers.blocking import BlockingScheduler
 from apscheduler.triggers.cron import CronTrigger
 from sqlalchemy import select, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from errors import FairwatchError, JobFailed, Locked, MailFailed
 from jobs import JOBS, STEPS, Step
 from reports import mail
+from retention import believe_clock
 from state.tables import ALARM, RUN
 from workspace import Workspace, open_site
 
@@ -43,18 +45,25 @@ def run_one(
 
     A step that fails does not stop the others: a night without a readable log still purges.
     Raises JobFailed after the last step, or what was a bug; IT is mailed once per failure until it
-    is mended.
+    is mended. Raises UnsafeDeletion before the first step where the clock cannot be right: no act
+    may carry such a time.
     """
     steps = JOBS[name].steps if name in JOBS else (STEPS[name],)
     done: list[Done] = []
     bugs: list[Exception] = []
     with ws.alone():
+        believe_clock(ws, clock())
         _take_up(ws, clock())
         if name in JOBS:  # it begins: an alarm that it could not is over
             _settled(ws, name)
         ws.note_settings(clock())
         for step in steps:
-            result = _run_step(ws, name, step, clock, bugs)
+            try:
+                result = _run_step(ws, name, step, clock, bugs)
+            except (OSError, SQLAlchemyError) as error:
+                # A full disk, most of all: the other steps are still tried, a purge makes room.
+                result = Done(step.name, "failed", f"its run cannot be written down: {_why(error)}")
+                _alarm(ws, step.name, result.message, clock())
             done.append(result)
             told(result)
     if bugs:
@@ -123,8 +132,12 @@ def _alarm(ws: Workspace, key: str, message: str, now: datetime) -> None:
             mail.alarm(ws.settings.mail, subject, message, now, ws.folder)
         except MailFailed:
             return  # not raised, so that the next night tries again; `status` shows the failure
-    with ws.state.change() as change:
+    with suppress(OSError, SQLAlchemyError), ws.state.change() as change:
         change.execute(ALARM.insert().values(key=key, raised=_stamp(now), message=message))
+
+
+def _why(error: Exception) -> str:
+    return str(getattr(error, "orig", None) or error).splitlines()[0]
 
 
 def _settled(ws: Workspace, key: str) -> None:

@@ -14,7 +14,6 @@ from config.policy import Policy
 from lake import catalogue
 from lake.catalogue import Part
 from lake.datasets import ACTIVITY, BLOCKED, EVENTS, FEED, INSTANT, USAGE, Dataset
-from lake.files import remove
 from lake.write import PartWriter, replace_day
 from workspace import Workspace
 
@@ -124,15 +123,11 @@ def _derive_day(ws: Workspace, day: date, now: datetime) -> bool:
         writer.oldest = writer.newest = int(first.timestamp() * 1000)
         writer.write(tables[dataset.name])
         writers.append(writer)
-    old: list[str] = []
     with ws.state.change() as change:
         for writer in writers:
-            old += replace_day(change.connection, ws.folder, writer.dataset, day, writer, made_from)
+            replace_day(change.connection, ws.folder, writer.dataset, day, writer, made_from)
         change.act("derive", time=now, actor=ws.actor, day=day.isoformat(), made_from=made_from)
-    kept = {writer.path for writer in writers}
-    for path in old:
-        if path not in kept:
-            remove(ws.folder / path)
+    # The files replaced stay until the next ingest or purge sweeps: somebody may be reading them.
     return True
 
 

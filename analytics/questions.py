@@ -103,11 +103,11 @@ class TeamHour:
 
 @dataclass(frozen=True)
 class TeamBlocked:
-    """Visits to blocked sites of one category."""
+    """Visits to blocked sites of one category; null where they are of one to four people."""
 
     category: str
-    denied: int
-    reached: int
+    denied: int | None
+    reached: int | None
 
 
 @dataclass(frozen=True)
@@ -151,13 +151,20 @@ def opened(ws: Workspace, first: date, last: date) -> Iterator[Engine]:
 
 
 def team_figures(
-    ws: Workspace, engine: Engine, users: Sequence[str], week: Week, weeks: int = 8
+    ws: Workspace, engine: Engine, manager: str, week: Week, weeks: int = 8
 ) -> TeamFigures:
-    """A team's figures for `week` and the trend of the `weeks` up to it."""
+    """A team's figures for `week` and the trend of the `weeks` up to it.
+
+    Each week is that of the people who were in the team then: else two pages of a team somebody
+    joined in between would show that person's earlier weeks as their difference.
+    """
     zone = ws.settings.zone
     first, last = day_bounds(week.first_day, zone)[0], day_bounds(week.last_day, zone)[1]
-    _words(engine, "members", "user", users)
-    trend = [week.before(n) for n in reversed(range(weeks))]
+    team = {w: _users(ws, manager, w) for w in map(week.before, reversed(range(weeks)))}
+    trend = [w for w, users in team.items() if len(users) >= SMALLEST_GROUP]
+    rows = [{"week": str(w), "user": user} for w in trend for user in team[w]]
+    words = pa.schema([("week", pa.string()), ("user", pa.string())])
+    engine.table("members", pa.Table.from_pylist(rows, schema=words))
     engine.table(
         "weeks",
         pa.table(
@@ -169,8 +176,10 @@ def team_figures(
         ),
     )
     engine.make("feed_days", "feed_days", zone=str(zone))
+    shown = engine.rows("team_weeks", TeamWeek)
+    _words(engine, "members", "user", team[week])
     return TeamFigures(
-        weeks=engine.rows("team_weeks", TeamWeek),
+        weeks=shown,
         services=engine.rows(
             "team_services", TeamService, first=first, last=last, k=SMALLEST_GROUP
         ),
@@ -178,9 +187,17 @@ def team_figures(
             "team_hours", TeamHour, zone=str(zone), first=first, last=last, k=SMALLEST_GROUP
         ),
         blocked=engine.rows(
-            "team_blocked", TeamBlocked, first_day=week.first_day, last_day=week.last_day
+            "team_blocked",
+            TeamBlocked,
+            first_day=week.first_day,
+            last_day=week.last_day,
+            k=SMALLEST_GROUP,
         ),
     )
+
+
+def _users(ws: Workspace, manager: str, week: Week) -> list[str]:
+    return sorted({person.user for person in ws.people.team(manager, week.last_day)})
 
 
 def fed_days(ws: Workspace, engine: Engine) -> set[date]:

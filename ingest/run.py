@@ -16,7 +16,7 @@ from errors import UnreadableInput
 from ingest.buffers import Buffers
 from ingest.classify import Classifier
 from ingest.discover import Task, written
-from ingest.events import Enriched, Enricher
+from ingest.events import DAY_MS, Enriched, Enricher
 from ingest.formats import Format, recognise
 from ingest.formats.block import Block, Parsed, Reject, masked
 from ingest.identity import Identities
@@ -35,8 +35,8 @@ COMPLETE_AFTER = timedelta(minutes=1)
 
 FUTURE = timedelta(days=1)
 Progress = Callable[[str, int], None]
-Worked = tuple[Enriched, list[Reject], int]
-"""What a piece became: rows by day, rejects, lines ignored."""
+Worked = tuple[Enriched, list[tuple[Reject, int | None]], int]
+"""What a piece became: rows by day, rejects with the time of the row before them, lines ignored."""
 
 
 @dataclass
@@ -264,7 +264,8 @@ class _Reading:
             parsed = format_.parse(block)
         enriched = self.enricher.days(parsed, self.task.source.name, self.file, piece.first_line)
         # The parsed rows stay behind: with their URLs they are the larger part.
-        return enriched, [*parsed.rejects, *enriched.rejects], parsed.ignored
+        rejects = sorted([*parsed.rejects, *enriched.rejects], key=lambda r: r.line)
+        return enriched, [*zip(rejects, _times(rejects, parsed), strict=True)], parsed.ignored
 
     def _take(self, piece: Piece, future: Future[Worked], buffers: Buffers) -> None:
         enriched, rejects, ignored = future.result()
@@ -277,16 +278,19 @@ class _Reading:
             buffers.add(day, table)
         if rejects:
             block = Block(piece.data)
+            # A reject is as old as its neighbours: beside lines past their limit it is only counted.
+            limit = self.enricher.oldest_day * DAY_MS
             rows = [
                 {
-                    "time": self.newest or self.clock,
+                    "time": min(time or self.newest or self.clock, self.clock),
                     "source": self.task.source.name,
                     "file": self.file,
                     "line": piece.first_line + reject.line,
                     "reason": reject.reason,
                     "shape": masked(block.line(reject.line)),
                 }
-                for reject in sorted(rejects, key=lambda r: r.line)
+                for reject, time in rejects
+                if time is None or time >= limit
             ]
             buffers.reject(rows)
 
@@ -308,7 +312,9 @@ class _Reading:
                     .values(
                         offset=stream.offset,
                         marks=pack(stream.marks),
-                        newest=max(self.newest, _stored(change.connection, self.stream)),
+                        newest=max(
+                            self.newest or self.clock, _stored(change.connection, self.stream)
+                        ),
                     )
                 )
             columns = {name: FILE.c[name] + value for name, value in asdict(counts).items()}
@@ -363,6 +369,15 @@ def _renumbered(parsed: Parsed, lines: "np.ndarray[Any, np.dtype[np.int64]]") ->
     rows = parsed.rows.set_column(0, "line", numbers)
     rejects = [Reject(int(lines[r.line]), r.reason) for r in parsed.rejects]
     return Parsed(rows, rejects, parsed.ignored)
+
+
+def _times(rejects: Sequence[Reject], parsed: Parsed) -> list[int | None]:
+    """For each reject, by line: the time of the row before it, or of the first one after."""
+    if not parsed.rows.num_rows:
+        return [None] * len(rejects)
+    before = np.searchsorted(parsed.rows["line"].to_numpy(), [r.line for r in rejects]) - 1
+    times: list[int | None] = parsed.rows["time"].to_numpy()[np.maximum(before, 0)].tolist()
+    return times
 
 
 def _number(day: date) -> int:

@@ -103,18 +103,13 @@ def replace_day(
     day: date,
     writer: PartWriter | None,
     made_from: str,
-) -> list[str]:
-    """Within a transaction: put a derived day in the place of its former parts.
-
-    Returns the paths that are free to be deleted once the transaction is committed.
-    """
-    old = [p.path for p in catalogue.parts(connection, dataset.name, [day])]
-    catalogue.forget(connection, old)
+) -> None:
+    """Within a transaction: put a derived day in the place of its former parts."""
+    catalogue.forget(connection, [p.path for p in catalogue.parts(connection, dataset.name, [day])])
     if writer is not None:
         part = writer.close(made_from)
         writer.move()
         catalogue.add(connection, [part])
-    return old
 
 
 def sweep(connection: Connection, site: Path) -> list[Path]:

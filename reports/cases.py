@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import Row, select, update
 
 from config.policy import Policy, Reason
 from errors import NoSuchThing, NotPermitted, WrongUsage
-from state.tables import CASE
+from state.store import Change
+from state.tables import CASE, META
 from workspace import Workspace
 
 LONGEST_DAYS = 92
@@ -89,12 +90,7 @@ def open_case(
     if _same(ws, asker, known.user):
         raise NotPermitted("A person's own data is asked for by subject access, not by a case.")
     with ws.state.change() as change:
-        number = change.execute(
-            select(func.count()).where(CASE.c.id.like(f"C-{now.year}-%"))
-        ).scalar()
-        taken = set(change.execute(select(CASE.c.id)).scalars())
-        while (id_ := f"C-{now.year}-{number + 1:04d}") in taken:
-            number += 1
+        id_ = _next_id(change, now.year)
         change.execute(
             CASE.insert().values(
                 id=id_,
@@ -121,6 +117,16 @@ def open_case(
     return case(ws, id_)
 
 
+def _next_id(change: Change, year: int) -> str:
+    """A number that no case had before: those retention has taken away are not given again."""
+    key = f"cases of {year}"
+    known = change.execute(select(META.c.value).where(META.c.key == key)).scalar()
+    number = int(known or 0) + 1
+    change.execute(META.delete().where(META.c.key == key))
+    change.execute(META.insert().values(key=key, value=str(number)))
+    return f"C-{year}-{number:04d}"
+
+
 def approve(ws: Workspace, id_: str, by: str, now: datetime) -> Case:
     """A second person agrees. Raises NotPermitted for the asker and the person concerned."""
     asked = case(ws, id_)
@@ -137,11 +143,13 @@ def approve(ws: Workspace, id_: str, by: str, now: datetime) -> Case:
     if person and _same(ws, approver, person.user):
         raise NotPermitted(f"case {id_} is about {approver}; somebody else has to approve it.")
     with ws.state.change() as change:
-        change.execute(
+        changed = change.execute(
             update(CASE)
-            .where(CASE.c.id == id_, CASE.c.approved.is_(None))
+            .where(CASE.c.id == id_, CASE.c.approved.is_(None), CASE.c.closed.is_(None))
             .values(approved_by=approver, approved=now.astimezone(UTC).isoformat())
         )
+        if changed.rowcount != 1:
+            raise NotPermitted(f"case {id_} was approved or closed just now by somebody else.")
         change.act("case approve", time=now, actor=ws.actor, case=id_, by=approver)
     return case(ws, id_)
 
@@ -151,9 +159,13 @@ def close(ws: Workspace, id_: str, by: str, now: datetime) -> Case:
     if case(ws, id_).closed:
         raise NotPermitted(f"case {id_} is closed.")
     with ws.state.change() as change:
-        change.execute(
-            update(CASE).where(CASE.c.id == id_).values(closed=now.astimezone(UTC).isoformat())
+        changed = change.execute(
+            update(CASE)
+            .where(CASE.c.id == id_, CASE.c.closed.is_(None))
+            .values(closed=now.astimezone(UTC).isoformat())
         )
+        if changed.rowcount != 1:
+            raise NotPermitted(f"case {id_} was closed just now by somebody else.")
         change.act("case close", time=now, actor=ws.actor, case=id_, by=_name(by, "--by"))
     return case(ws, id_)
 

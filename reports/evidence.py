@@ -22,12 +22,14 @@ from lake.age import first_day_kept
 from lake.files import write
 from reports import bag
 from reports.cases import Case, approved, reasons
-from reports.render import render
+from reports.render import plain, render
 from state.tables import FILE, PACK
 from workspace import Workspace
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
 """A text cell that begins so is run by a spreadsheet."""
+
+EVENT_DAYS = ("first_day", "last_day", "day")
 
 HOW_TO_CHECK = """\
 How to check this pack without Fairwatch
@@ -115,7 +117,11 @@ def _content(ws: Workspace, case: Case, now: datetime) -> tuple[dict[str, bytes]
     policy, known_reasons = reasons(ws, case.first_day)
     reason = next(r for r in known_reasons if r.id == case.reason)
     gaps = feed_gaps(ws, case.first_day, case.last_day, now)
-    found = [f for f in findings(ws, case.first_day, case.last_day, now) if f.person == case.person]
+    found = [
+        f
+        for f in findings(ws, case.first_day, case.last_day, now)
+        if f.person == case.person and case.first_day <= f.first_day and f.last_day <= case.last_day
+    ]
     intervals = activity(ws, case.first_day, case.last_day, case.person)
     minutes = usage(ws, case.first_day, case.last_day, gaps, case.person)
     lines = log_lines(ws, case.first_day, case.last_day, case.person)
@@ -127,9 +133,9 @@ def _content(ws: Workspace, case: Case, now: datetime) -> tuple[dict[str, bytes]
         "rows.csv": table(EventRow, lines),
         "activity.csv": table(ActivityRow, intervals),
         "usage.csv": table(UsageRow, minutes),
-        "sources.csv": csv_bytes(["sha256", "path", "source", "format"], sources),
+        "configuration/sources.csv": csv_bytes(["sha256", "path", "source", "format"], sources),
         "findings.json": json.dumps(
-            [f.as_json() for f in found], indent=1, sort_keys=True
+            [worded(f.as_json()) for f in found], indent=1, sort_keys=True
         ).encode(),
         "configuration/versions.json": json.dumps(
             {**ws.versions, **DERIVED_BY}, indent=1, sort_keys=True
@@ -176,6 +182,15 @@ def _summary(
         sources=sources,
         versions=ws.versions,
     )
+
+
+def worded(value: Any, key: str = "") -> Any:
+    """Plain data whose free texts name no ISO date: only the days of events tell a pack's age."""
+    if isinstance(value, dict):
+        return {k: worded(v, k) for k, v in value.items()}
+    if isinstance(value, list):
+        return [worded(v) for v in value]
+    return plain(value) if isinstance(value, str) and key not in EVENT_DAYS else value
 
 
 def _sources(ws: Workspace, digests: set[str]) -> list[list[str]]:

@@ -92,7 +92,13 @@ def hours(found: Sequence[TeamHour], working: Sequence[int]) -> Table:
 def blocked(found: Sequence[TeamBlocked]) -> Table:
     """A row a category of blocked sites."""
     return _table(
-        [(category(row.category), row.denied, row.reached) for row in found],
+        [
+            (
+                category(row.category),
+                *(HIDDEN if n is None else n for n in (row.denied, row.reached)),
+            )
+            for row in found
+        ],
         columns=["Category", "Refused", "Reached"],
     )
 

@@ -151,7 +151,7 @@ def gather(
     figures = None
     if len(users) >= SMALLEST_GROUP:
         figures = _judged_weeks(
-            ws, team_figures(ws, engine, users, week, trend_weeks(ws, week, now))
+            ws, team_figures(ws, engine, manager, week, trend_weeks(ws, week, now))
         )
     shown = figures or TeamFigures([], [], [], [])
     labels = [_label(w) for w in shown.weeks]
@@ -242,7 +242,6 @@ def _working_hours(policies: Sequence[Judged]) -> list[int]:
 def _days(
     ws: Workspace, engine: Engine, gaps: Sequence[FeedGap], week: Week, now: datetime
 ) -> list[Day]:
-    zone = ws.settings.zone
     fed = fed_days(ws, engine)
     return [_day(ws, day, day in fed, gaps, now) for day in week.days]
 

@@ -95,6 +95,8 @@ def index(ws: Workspace) -> Path:
     titles = {slug(ws, manager): name_of(ws, manager) for manager in ws.people.managers()}
     weeks: dict[Week, list[Listed]] = defaultdict(list)
     for path in sorted(folder.glob("*-W*/*.html")):
+        if not re.fullmatch(r"\d{4}-W\d{2}", path.parent.name):
+            continue  # somebody's own folder
         link = f"{path.parent.name}/{path.name}"
         listed = Listed(titles.get(path.stem, path.stem.rpartition("-")[0]), link)
         weeks[Week.parse(path.parent.name)].append(listed)

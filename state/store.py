@@ -3,16 +3,16 @@
 import json
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Row, create_engine, event, select
+from sqlalchemy import Connection, Row, create_engine, event, make_url, select
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import NullPool
 
-from errors import Damaged
+from errors import Damaged, Overdue
 from ledger import Ledger
 from state.tables import META, METADATA, OUTBOX, SCHEMA_VERSION
 
@@ -24,8 +24,10 @@ class State:
 
     def __init__(self, url: str, ledger: Ledger) -> None:
         self.url = url
+        self.name = make_url(url).render_as_string(hide_password=True)
         self.ledger = ledger
-        self._engine = create_engine(url, poolclass=NullPool)
+        # Parameters are people's data: they have no place in an error's text.
+        self._engine = create_engine(url, poolclass=NullPool, hide_parameters=True)
         if self._engine.dialect.name == "sqlite":
             event.listen(self._engine, "connect", _careful_sqlite)
         try:
@@ -33,10 +35,11 @@ class State:
             self._check_version()
         except DatabaseError as error:
             raise Damaged(
-                f"{url}: cannot be opened as the state database: {error.orig}. "
+                f"{self.name}: cannot be opened as the state database: {error.orig}. "
                 f"Restore it from a backup; the lake can be read again from the logs."
             ) from None
-        self.flush()
+        with suppress(OSError):  # a full disk: the acts wait where they are
+            self.flush()
 
     @classmethod
     def in_folder(cls, folder: Path, ledger: Ledger) -> "State":
@@ -75,8 +78,16 @@ class State:
         if self._engine.dialect.name != "sqlite":
             return
         with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.exec_driver_sql("VACUUM")
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            try:
+                connection.exec_driver_sql("VACUUM")
+                busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
+            except DatabaseError as error:
+                raise Overdue(f"The state database cannot be scrubbed: {error.orig}.") from None
+        if busy:
+            raise Overdue(
+                "Another program holds the state database open, so that deleted rows can still be "
+                "read in it. Close it (a backup, a database browser) and run the purge again."
+            )
 
     def _tell(self, row: Row[Any]) -> None:
         self.ledger.append(
@@ -94,7 +105,7 @@ class State:
                 connection.execute(META.insert().values(key="schema", value=str(SCHEMA_VERSION)))
             elif int(found) != SCHEMA_VERSION:
                 raise Damaged(
-                    f"{self.url}: is of version {found}, this Fairwatch reads {SCHEMA_VERSION}; "
+                    f"{self.name}: is of version {found}, this Fairwatch reads {SCHEMA_VERSION}; "
                     f"use the Fairwatch that wrote it."
                 )
 

@@ -20,7 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "reports": {"analytics", "lake", "state", "workspace", "config", "errors"},
     "retention": {"lake", "state", "workspace", "config", "errors"},
     "jobs": {"ingest", "analytics", "reports", "retention", "workspace", "errors"},
-    "scheduler": {"jobs", "reports", "state", "workspace", "errors"},
+    "scheduler": {"jobs", "reports", "retention", "state", "workspace", "errors"},
     "fairwatch": {
         *("scheduler", "jobs", "ingest", "analytics", "reports", "retention"),
         *("lake", "state", "workspace", "config", "errors"),

@@ -148,7 +148,7 @@ def test_every_line_points_at_its_line(folder: Path, pack: Path) -> None:
         assert line[7] == "ann"
         assert line[4] == row["bytes_down"]
         assert datetime.fromisoformat(row["time"]).timestamp() == float(line[0])
-    assert [r["sha256"] for r in rows(pack, "sources.csv")] == [digest]
+    assert [r["sha256"] for r in rows(pack, "configuration/sources.csv")] == [digest]
 
 
 def test_nobody_else_is_in_it(pack: Path) -> None:
@@ -164,7 +164,9 @@ def test_nobody_else_is_in_it(pack: Path) -> None:
 def test_the_figures_are_the_findings(ws: Workspace, pack: Path, now: datetime) -> None:
     found = [f for f in findings(ws, WEEK[0], WEEK[-1], now) if f.person == "ann"]
     assert len(found) == 1
-    assert json.loads(unpacked(pack)["data/findings.json"]) == [f.as_json() for f in found]
+    assert json.loads(unpacked(pack)["data/findings.json"]) == [
+        evidence.worded(f.as_json()) for f in found
+    ]
     summary = unescape(unpacked(pack)["data/summary.html"].decode())
     for against in found[0].against:
         assert against.text in summary

@@ -42,13 +42,35 @@ sums AS (
         sum(share * high_s) / 60 AS high_min
     FROM shares
     GROUP BY hour
+),
+
+-- Who stands behind all hours that are not shown: where these are fewer than $k people, the hour of
+-- the fewest of those shown joins them, else the day's total less the hours shown would be theirs.
+hidden AS (
+    SELECT count(DISTINCT "user") AS people
+    FROM shares
+    WHERE hour IN (SELECT hour FROM sums WHERE people < $k)
+),
+
+ranked AS (
+    SELECT
+        *,
+        row_number() OVER (PARTITION BY people >= $k ORDER BY people, likely_min, hour) AS smallest
+    FROM sums
+),
+
+shown AS (
+    SELECT r.*
+    FROM ranked AS r, hidden AS x
+    WHERE r.people >= $k AND NOT (x.people BETWEEN 1 AND $k - 1 AND r.smallest = 1)
 )
 
 SELECT
     h.hour::INTEGER AS hour,
-    CASE WHEN s.people IS NULL THEN 0 WHEN s.people >= $k THEN s.low_min END AS low_min,
-    CASE WHEN s.people IS NULL THEN 0 WHEN s.people >= $k THEN s.likely_min END AS likely_min,
-    CASE WHEN s.people IS NULL THEN 0 WHEN s.people >= $k THEN s.high_min END AS high_min
+    CASE WHEN a.hour IS NULL THEN 0 ELSE s.low_min END AS low_min,
+    CASE WHEN a.hour IS NULL THEN 0 ELSE s.likely_min END AS likely_min,
+    CASE WHEN a.hour IS NULL THEN 0 ELSE s.high_min END AS high_min
 FROM (SELECT unnest(range(24)) AS hour) AS h
-LEFT JOIN sums AS s ON s.hour = h.hour
+LEFT JOIN sums AS a ON a.hour = h.hour
+LEFT JOIN shown AS s ON s.hour = h.hour
 ORDER BY h.hour

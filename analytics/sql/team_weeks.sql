@@ -1,5 +1,5 @@
 -- A team's social media time, week by week.
--- in:  usage, members ("user"), weeks (week, first_day, last_day), feed_days (day)
+-- in:  usage, members (week, "user": who was in the team then), weeks (week, first_day, last_day), feed_days (day)
 -- out: week, days_with_data, people_using, low_min, likely_min, high_min, work_low_min,
 --      work_likely_min, work_high_min; a week without data has null minutes, not zero
 WITH fed AS (
@@ -23,7 +23,7 @@ sums AS (
     LEFT JOIN usage AS u
         ON u.day BETWEEN w.first_day AND w.last_day
        AND u.category = 'social_media'
-       AND u."user" IN (SELECT "user" FROM members)
+       AND (w.week, u."user") IN (SELECT (week, "user") FROM members)
     GROUP BY w.week
 )
 
