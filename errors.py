@@ -73,6 +73,11 @@ class AlreadyThere(FairwatchError):
     meaning = "already there: files a person may have changed are never overwritten"
 
 
+class CannotWrite(FairwatchError):
+    exit_code = 15
+    meaning = "cannot write: the disk is full, or the site folder may not be written to"
+
+
 EXPECTED: tuple[type[FairwatchError], ...] = (
     WrongUsage,
     BadConfiguration,
@@ -87,5 +92,6 @@ EXPECTED: tuple[type[FairwatchError], ...] = (
     Damaged,
     NoSuchThing,
     AlreadyThere,
+    CannotWrite,
 )
 """All expected failures in the order of their codes; help and docs are made from this table."""

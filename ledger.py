@@ -73,11 +73,12 @@ class Ledger:
                 for number, raw in enumerate(file, 1):
                     yield Line(path.name, number, _decode(raw, path, number), _sha(raw))
 
-    def verify(self) -> tuple[int, str]:
+    def verify(self, noted: tuple[int, str] | None = None) -> tuple[int, str]:
         """Check the whole chain; (lines held, digest of the last line).
 
         Raises ProofFailed naming the first line that does not fit. A chain alone cannot show that
-        its end was cut off: compare the returned digest with one published earlier.
+        its end was cut off: `noted`, the seq and digest of an act written down elsewhere, has to be
+        in it; compare the returned digest with one published earlier.
         """
         heads = self.heads()
         prev = heads[-1].digest if heads else GENESIS
@@ -87,9 +88,16 @@ class Ledger:
             seq += 1
             where = f"ledger/{line.segment} line {line.number}"
             _check(line, prev, seq, where)
-            if not str(line.act["time"]).startswith(line.segment[:7]):
+            if str(line.act["time"])[:7] > line.segment[:7]:
                 raise ProofFailed(f"{where}: stands in the wrong month for {line.act['time']}.")
+            if noted and noted[0] == seq and noted[1] != line.digest:
+                raise ProofFailed(f"{where}: is not the act {seq} that the state database noted.")
             prev, count = line.digest, count + 1
+        if noted and noted[0] > seq:
+            raise ProofFailed(
+                f"ledger/: ends with act {seq}, but the state database noted act {noted[0]}: the end "
+                f"of the ledger was cut off, or a segment is missing."
+            )
         return count, prev
 
     def segments(self) -> list[Path]:
@@ -103,14 +111,15 @@ class Ledger:
         return [Head(**h) for h in json.loads(path.read_text())] if path.exists() else []
 
     def droppable(self, limit: date) -> list[Path]:
-        """Segments whose first act is older than `limit` (a UTC day), never the newest one."""
+        """Oldest segments with an act older than `limit` (a UTC day), never the newest one."""
         held = self.segments()
         chosen = [p for p in self._files() if p not in held]  # a drop that was cut short
         for path in held[:-1]:
             with path.open("rb") as file:
-                first = _decode(file.readline(), path, 1)
-            if first["time"][:10] < limit.isoformat():
-                chosen.append(path)
+                times = [_decode(raw, path, n)["time"][:10] for n, raw in enumerate(file, 1)]
+            if min(times) >= limit.isoformat():
+                break  # only from the beginning on: what stays has to hang together
+            chosen.append(path)
         return chosen
 
     def drop(self, path: Path) -> None:
@@ -140,13 +149,14 @@ class Ledger:
     def _write(
         self, act: str, time: datetime, actor: str, key: str, facts: dict[str, Any]
     ) -> dict[str, Any]:
-        seq, prev, newest = self._tip()
-        # A clock set back must not open an older segment: time never runs backwards in the chain.
-        stamp = max(time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"), newest)
+        seq, prev = self._tip()
+        stamp = time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         line = {**facts, "act": act, "actor": actor, "prev": prev, "seq": seq + 1, "time": stamp}
         if key:
             line["key"] = key
-        path = self.folder / f"{stamp[:7]}.jsonl"
+        # A clock set back opens no older segment: the act goes into the newest, with its own time.
+        month = max([stamp[:7], *(p.stem for p in self.segments()[-1:])])
+        path = self.folder / f"{month}.jsonl"
         fresh = not path.exists()
         with path.open("ab") as file:
             file.write(canonical(line))
@@ -156,15 +166,15 @@ class Ledger:
             _fsync_folder(self.folder)
         return line
 
-    def _tip(self) -> tuple[int, str, str]:
-        """(seq, digest, time) of the last act, or of the last head, or the beginning."""
+    def _tip(self) -> tuple[int, str]:
+        """(seq, digest) of the last act, or of the last head, or the beginning."""
         for path in reversed(self.segments()):
             tail = _tail_lines(path)
             if tail:
                 last = _decode(tail[-1], path, -1)
-                return last["seq"], _sha(tail[-1]), last["time"]
+                return last["seq"], _sha(tail[-1])
         heads = self.heads()
-        return (heads[-1].seq, heads[-1].digest, "") if heads else (0, GENESIS, "")
+        return (heads[-1].seq, heads[-1].digest) if heads else (0, GENESIS)
 
     def _find(self, key: str) -> dict[str, Any] | None:
         """The act with this key among the newest lines (a repeat follows its first soon)."""

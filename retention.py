@@ -199,7 +199,11 @@ def purge(ws: Workspace, now: datetime, *, confirmed: bool = False) -> Purge:
 
 
 def verify(ws: Workspace, now: datetime) -> Verification:
-    """Look into every file under the site folder for event times older than its limit."""
+    """Look into every file under the site folder for event times older than its limit.
+
+    Raises UnsafeDeletion under a clock behind what is known: it would call overdue data young.
+    """
+    _refuse_the_past(_last_known(ws), now)
     keys = _keys()
     retention = ws.settings.retention
     ceiling = first_day_kept(now, None)
@@ -329,6 +333,7 @@ def believe_clock(ws: Workspace, now: datetime, *, confirmed: bool = False) -> N
     lines for expired or for the future.
     """
     last = _last_known(ws)
+    _refuse_the_past(last, now)
     if last is None or confirmed:
         return
     if now - last > CLOCK_AHEAD:
@@ -337,7 +342,10 @@ def believe_clock(ws: Workspace, now: datetime, *, confirmed: bool = False) -> N
             f"{last:%Y-%m-%d}. If the clock is right, say so once: fairwatch retention purge "
             f"--confirm."
         )
-    if last - now > CLOCK_BEHIND:
+
+
+def _refuse_the_past(last: datetime | None, now: datetime) -> None:
+    if last is not None and last - now > CLOCK_BEHIND:
         raise UnsafeDeletion(
             f"The clock says {now:%Y-%m-%d}, but the ledger or the lake already holds "
             f"{last:%Y-%m-%d}: overdue data would be called young. Set the clock."

@@ -66,7 +66,8 @@ def derive(
     done = []
     for day in local_days(ws) if days is None else sorted(set(days)):
         fresh = _derive_day(ws, day, now)
-        progress(f"activity {day}", 1)
+        if fresh:
+            progress(f"activity {day}", 1)
         done.append(Derived(day, fresh))
     return done
 

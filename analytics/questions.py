@@ -164,7 +164,7 @@ def team_figures(
     trend = [w for w, users in team.items() if len(users) >= SMALLEST_GROUP]
     rows = [{"week": str(w), "user": user} for w in trend for user in team[w]]
     words = pa.schema([("week", pa.string()), ("user", pa.string())])
-    engine.table("members", pa.Table.from_pylist(rows, schema=words))
+    engine.table("weekly_members", pa.Table.from_pylist(rows, schema=words))
     engine.table(
         "weeks",
         pa.table(

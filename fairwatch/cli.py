@@ -1,5 +1,6 @@
 """The command line: each command opens the site, calls one function, and shows what it answers."""
 
+import errno
 import shutil
 import sys
 import traceback
@@ -13,7 +14,7 @@ import scheduler
 from analytics.findings import findings, remember
 from analytics.people import ActivityRow, UsageRow, activity, usage
 from analytics.questions import feed_gaps
-from errors import EXPECTED, FairwatchError, UnreadableInput, WrongUsage
+from errors import EXPECTED, CannotWrite, FairwatchError, UnreadableInput, WrongUsage
 from fairwatch import answers, demo, doctor, place, show, start
 from fairwatch.groups import GROUPS
 from fairwatch.options import (
@@ -46,6 +47,7 @@ app = typer.Typer(
 help_app = typer.Typer(help="What the codes and words mean.", no_args_is_help=True)
 for name, sub in (*GROUPS.items(), ("help", help_app)):
     app.add_typer(sub, name=name)
+NO_ROOM = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT)
 
 
 @app.command()
@@ -241,10 +243,21 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:
         sys.stderr.close()
         code = 0
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            code = _bug(arguments)
+        else:
+            show.warn(f"fairwatch: cannot write: {error}. Free space, or mend the folder's rights.")
+            code = CannotWrite.exit_code
     except Exception:  # noqa: BLE001 (the last resort: a bug must not show a person its trace)
-        code = FairwatchError.exit_code
-        site = place.named_site(sys.argv[1:] if arguments is None else arguments)
-        where = doctor.log_trace(site, traceback.format_exc(), place.now())
-        told = f"the trace is in {where}" if where else "its trace could not be written anywhere"
-        show.warn(f"fairwatch: an unexpected failure (a bug); {told}.")
+        code = _bug(arguments)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _bug(arguments: list[str] | None) -> int:
+    """Keep the trace of the failure under way where IT finds it, and say so."""
+    site = place.named_site(sys.argv[1:] if arguments is None else arguments)
+    where = doctor.log_trace(site, traceback.format_exc(), place.now())
+    told = f"the trace is in {where}" if where else "its trace could not be written anywhere"
+    show.warn(f"fairwatch: an unexpected failure (a bug); {told}.")
+    return FairwatchError.exit_code

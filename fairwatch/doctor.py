@@ -127,7 +127,7 @@ def _mail(ws: Workspace, _: datetime) -> Iterator[Complaint]:
 
 def _ledger(ws: Workspace, _: datetime) -> Iterator[Complaint]:
     try:
-        lines, head = ws.ledger.verify()
+        lines, head = ws.ledger.verify(ws.state.noted())
         yield Complaint("ledger", "ok", f"{lines} acts, head {head[:12]}…")
     except FairwatchError as error:
         yield Complaint("ledger", "wrong", str(error))

@@ -22,6 +22,7 @@ from fairwatch.options import (
     derived,
     last_week,
     look,
+    opened,
     week_of,
 )
 from lake.files import sha256
@@ -78,7 +79,7 @@ def case_open(
     site: Site = None,
 ) -> None:
     """Ask for a named person's data, with a reason the policy knows."""
-    ws = place.opened(site)
+    ws = opened(site)
     made = cases.open_case(ws, person, first.date(), last.date(), reason, note, by, place.now())
     _case(
         made,
@@ -90,20 +91,20 @@ def case_open(
 @case_app.command("approve")
 def case_approve(id_: Annotated[str, typer.Argument(metavar="CASE")], by: By, json_: AsJson = False, site: Site = None) -> None:  # fmt: skip
     """Agree, as a second person, that a case's data may be opened."""
-    made = cases.approve(place.opened(site), id_, by, place.now())
+    made = cases.approve(opened(site), id_, by, place.now())
     _case(made, json_, f"{id_} approved; now: fairwatch evidence build {id_}")
 
 
 @case_app.command("close")
 def case_close(id_: Annotated[str, typer.Argument(metavar="CASE")], by: By, json_: AsJson = False, site: Site = None) -> None:  # fmt: skip
     """End a case: nothing more can be built for it."""
-    _case(cases.close(place.opened(site), id_, by, place.now()), json_, f"{id_} closed")
+    _case(cases.close(opened(site), id_, by, place.now()), json_, f"{id_} closed")
 
 
 @case_app.command("list")
 def case_list(json_: AsJson = False, site: Site = None) -> None:
     """All cases and where they stand."""
-    ws = place.opened(site)
+    ws = opened(site)
     look(ws, {"what": "cases", "reason": ROUTINE})
     answer("Cases", cases.Case, cases.cases(ws), False, json_)
 
@@ -161,7 +162,8 @@ def retention_verify(json_: AsJson = False, site: Site = None) -> None:
 @ledger_app.command("verify")
 def ledger_verify(json_: AsJson = False, site: Site = None) -> None:
     """Check the whole chain; names the first line that does not fit."""
-    lines, head = place.opened(site).ledger.verify()
+    ws = place.opened(site)
+    lines, head = ws.ledger.verify(ws.state.noted())
     show.as_json({"lines": lines, "head": head, "whole": True}) if json_ else show.say(f"{lines} acts, unbroken; head {head}")  # fmt: skip
 
 

@@ -80,7 +80,7 @@ def look(path: Path, store: Store | None, limit: date) -> Seen:
         elif store is not None and store.look == "database":
             # Never by a handle of our own: closing one drops all locks this process holds on it.
             if path.suffix == ".db":
-                _database(path, limit, seen)
+                _database(path, limit, seen, ours=True)
         else:
             _by_content(path, limit, seen)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, lzma.LZMAError) as error:
@@ -136,9 +136,11 @@ def _ms(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return truncated.cast(pa.int64())
 
 
-def _database(path: Path, limit: date, seen: Seen) -> None:
+def _database(path: Path, limit: date, seen: Seen, *, ours: bool = False) -> None:
     """Declared tables by their clocks; any other table by every date its cells show."""
-    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    # Somebody else's is not to gain a journal from being looked at; ours has one that counts.
+    how = "mode=ro" if ours else "mode=ro&immutable=1"
+    connection = sqlite3.connect(f"file:{path}?{how}", uri=True)
     try:
         clocks = {c.table: c for c in CLOCKED}
         names = [

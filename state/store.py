@@ -1,5 +1,6 @@
 """Opening the state database, and transactions that carry their ledger lines with them."""
 
+import hashlib
 import json
 import uuid
 from collections.abc import Iterator
@@ -9,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Row, create_engine, event, make_url, select
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import NullPool
 
-from errors import Damaged, Overdue
-from ledger import Ledger
+from errors import CannotWrite, Damaged, Overdue
+from ledger import Ledger, canonical
 from state.tables import META, METADATA, OUTBOX, SCHEMA_VERSION
 
 BUSY_SECONDS = 60
@@ -33,6 +34,11 @@ class State:
         try:
             METADATA.create_all(self._engine)
             self._check_version()
+        except OperationalError as error:
+            raise CannotWrite(
+                f"{self.name}: cannot be written to: {error.orig}. Free space on the disk, or run as "
+                f"a user who may write to the site folder."
+            ) from None
         except DatabaseError as error:
             raise Damaged(
                 f"{self.name}: cannot be opened as the state database: {error.orig}. "
@@ -69,9 +75,11 @@ class State:
         with self.read() as connection:
             waiting = connection.execute(select(OUTBOX).order_by(OUTBOX.c.id)).all()
         for row in waiting:
-            self._tell(row)
+            noted = json.dumps(self._tell(row))
             with self._engine.begin() as connection:
                 connection.execute(OUTBOX.delete().where(OUTBOX.c.id == row.id))
+                connection.execute(META.delete().where(META.c.key == "ledger"))
+                connection.execute(META.insert().values(key="ledger", value=noted))
 
     def scrub(self) -> None:
         """Leave no deleted row readable in the database file or its journal."""
@@ -89,14 +97,22 @@ class State:
                 "read in it. Close it (a backup, a database browser) and run the purge again."
             )
 
-    def _tell(self, row: Row[Any]) -> None:
-        self.ledger.append(
+    def noted(self) -> tuple[int, str] | None:
+        """Seq and digest of the last act that came through here: it has to be in the ledger."""
+        with self.read() as connection:
+            found = connection.execute(select(META.c.value).where(META.c.key == "ledger")).scalar()
+        seq, digest = json.loads(found) if found else (0, "")
+        return (seq, digest) if seq else None
+
+    def _tell(self, row: Row[Any]) -> tuple[int, str]:
+        line = self.ledger.append(
             row.act,
             time=datetime.fromisoformat(row.time),
             actor=row.actor,
             key=row.key,
             **json.loads(row.facts),
         )
+        return line["seq"], hashlib.sha256(canonical(line)).hexdigest()
 
     def _check_version(self) -> None:
         with self._engine.begin() as connection:

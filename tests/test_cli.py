@@ -326,6 +326,11 @@ def _damaged(site: Path) -> Sequence[str]:
     return ("status",)
 
 
+def _cannot_write(site: Path) -> Sequence[str]:
+    (site / "state" / "fairwatch.db").mkdir(parents=True)
+    return ("status",)
+
+
 def _no_such_case(site: Path) -> Sequence[str]:
     return ("evidence", "build", "../../C-2026-0001")
 
@@ -347,6 +352,7 @@ REACHED: dict[int, Callable[[Path], Sequence[str]]] = {
     12: _damaged,
     13: _no_such_case,
     14: _already_there,
+    15: _cannot_write,
 }
 """How each expected failure is met; 5 (locked) has tests of its own."""
 

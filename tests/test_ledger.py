@@ -169,10 +169,10 @@ def test_a_key_is_known_across_the_month(tmp_path: Path) -> None:
     assert ledger.append("a", time=START + timedelta(days=21), actor="test", key="k") == first
 
 
-def test_a_clock_set_back_does_not_turn_time_round(tmp_path: Path) -> None:
+def test_a_clock_set_back_opens_no_older_segment(tmp_path: Path) -> None:
     ledger = filled(tmp_path, 2, timedelta(days=10))
     act = ledger.append("late", time=START - timedelta(days=400), actor="test")
-    assert act["time"] == "2026-02-09T09:00:00.000000Z"
+    assert act["time"] == "2024-12-26T09:00:00.000000Z", "its own time, which shows the clock"
     assert [p.name for p in ledger.segments()] == ["2026-01.jsonl", "2026-02.jsonl"]
     assert ledger.verify()[0] == 3
 
@@ -266,3 +266,30 @@ def test_the_chain_can_be_checked_with_coreutils(tmp_path: Path) -> None:
         command = f"head -n {line.number} '{path}' | tail -n 1 | sha256sum"
         said = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
         assert said.stdout.split()[0] == following.act["prev"]
+
+
+def test_an_act_of_megabytes_breaks_nothing(tmp_path: Path) -> None:
+    ledger = filled(tmp_path, 2, timedelta(minutes=1))
+    ledger.append("long", time=START + timedelta(hours=1), actor="test", items="x" * 3_000_000)
+    ledger.append("next", time=START + timedelta(hours=2), actor="test", key="k")
+    again = ledger.append("next", time=START + timedelta(hours=3), actor="test", key="k")
+    assert (again["seq"], ledger.verify()[0]) == (4, 4)
+    with ledger.segments()[-1].open("ab") as file:
+        file.write(b"y" * 2_500_000)
+    ledger.append("after a torn tail", time=START + timedelta(hours=4), actor="test")
+    assert [line.act["act"] for line in ledger.lines()][-2:] == ["repair", "after a torn tail"]
+    ledger.verify()
+
+
+def test_a_ledger_cut_or_gone_is_told_by_what_was_noted(tmp_path: Path) -> None:
+    ledger = filled(tmp_path, 3, timedelta(minutes=1))
+    last = list(ledger.lines())[-1]
+    noted = (last.act["seq"], last.digest)
+    assert ledger.verify(noted)[0] == 3
+    path = ledger.segments()[-1]
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+    with pytest.raises(ProofFailed, match="cut off"):
+        ledger.verify(noted)
+    path.unlink()
+    with pytest.raises(ProofFailed, match="cut off"):
+        ledger.verify(noted)

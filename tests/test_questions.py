@@ -35,6 +35,7 @@ SMALL: dict[str, dict[str, pa.DataType]] = {
     "calendar": {"day": DAY, "working": pa.bool_(), "opens": INSTANT, "closes": INSTANT},
     "judged": {"week": TEXT, "day": DAY},
     "members": {"user": TEXT},
+    "weekly_members": {"week": TEXT, "user": TEXT},
     "weeks": {"week": TEXT, "first_day": DAY, "last_day": DAY},
     "feed_days": {"day": DAY},
     "gap_days": {"day": DAY},

@@ -1,5 +1,6 @@
 -- A team's social media time, week by week.
--- in:  usage, members (week, "user": who was in the team then), weeks (week, first_day, last_day), feed_days (day)
+-- in:  usage, weekly_members (week, "user": who was in the team then), weeks (week, first_day,
+--      last_day), feed_days (day)
 -- out: week, days_with_data, people_using, low_min, likely_min, high_min, work_low_min,
 --      work_likely_min, work_high_min; a week without data has null minutes, not zero
 WITH fed AS (
@@ -7,6 +8,13 @@ WITH fed AS (
     FROM weeks AS w
     LEFT JOIN feed_days AS f ON f.day BETWEEN w.first_day AND w.last_day
     GROUP BY ALL
+),
+
+theirs AS (
+    SELECT m.week, u.*
+    FROM usage AS u
+    JOIN weekly_members AS m ON m."user" = u."user"
+    WHERE u.category = 'social_media'
 ),
 
 sums AS (
@@ -20,10 +28,7 @@ sums AS (
         coalesce(sum(u.work_likely_min), 0) AS work_likely_min,
         coalesce(sum(u.work_high_min), 0) AS work_high_min
     FROM weeks AS w
-    LEFT JOIN usage AS u
-        ON u.day BETWEEN w.first_day AND w.last_day
-       AND u.category = 'social_media'
-       AND (w.week, u."user") IN (SELECT (week, "user") FROM members)
+    LEFT JOIN theirs AS u ON u.week = w.week AND u.day BETWEEN w.first_day AND w.last_day
     GROUP BY w.week
 )
 
