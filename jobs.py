@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from analytics.derive import derive, local_days
-from analytics.findings import findings, remember
+from analytics.findings import judge
 from analytics.questions import Week
 from errors import JobFailed, UnreadableInput
 from ingest.discover import discover
@@ -16,7 +16,7 @@ from retention import believe_clock, purge, sentence, verify
 from workspace import Workspace
 
 FINDING_WEEKS = 3
-"""Weeks a night judges again: late lines and changed settings reach back so far."""
+"""Weeks a night judges again; late lines reach back so far. Weeks never judged are judged as well."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,14 @@ class Job:
 
 def _ingest(ws: Workspace, now: datetime) -> str:
     believe_clock(ws, now)
-    reports = ingest(ws, discover(ws, None), now)
+    tasks = discover(ws, None)
+    silent = {s.name for s in ws.settings.sources} - {t.source.name for t in tasks}
+    reports = ingest(ws, tasks, now)
     failed = [r.error for r in reports if r.error]
     lines, rows = (sum(getattr(r.counts, n) for r in reports) for n in ("lines", "rows"))
     told = f"{len(reports)} files, {lines:,} lines, {rows:,} new rows"
+    if silent:
+        told += f"; no file matches the paths of {', '.join(sorted(silent))}"
     if failed:
         raise UnreadableInput("\n".join([f"{told}; {len(failed)} not readable:", *failed]))
     return told
@@ -55,14 +59,7 @@ def _activity(ws: Workspace, now: datetime) -> str:
 
 
 def _findings(ws: Workspace, now: datetime) -> str:
-    days = local_days(ws)
-    if not days:
-        return "no days to judge"
-    last = days[-1]
-    first = Week.of(last).before(FINDING_WEEKS - 1).first_day
-    found = findings(ws, first, last, now)
-    weeks = {str(Week.of(first + timedelta(days=i))) for i in range((last - first).days + 1)}
-    remember(ws, found, weeks, now)
+    weeks, found = judge(ws, local_days(ws), FINDING_WEEKS, now)
     return f"{len(found)} matters to look at in {len(weeks)} weeks"
 
 

@@ -26,7 +26,7 @@ from analytics.engine import Engine
 from analytics.people import gap_days
 from analytics.questions import FeedGap, Week, feed_gaps, opened
 from config.policy import BlockedSite, ExcessiveUse, Policy, WorkingHoursUse
-from state.tables import FINDING
+from state.tables import FINDING, META
 from workspace import Workspace
 
 
@@ -97,6 +97,32 @@ def findings(ws: Workspace, first: date, last: date, now: datetime) -> list[Find
             for rule in policy.rules:
                 found += _judge(ws, engine, policy, rule, days, gaps)
     return sorted(found, key=lambda f: (f.first_day, f.person, f.rule))
+
+
+def judge(
+    ws: Workspace, days: Sequence[date], again: int, now: datetime
+) -> tuple[list[str], list[Finding]]:
+    """Judge the last `again` weeks of `days`, and those before that never were; keep the findings.
+
+    An archive read at once is judged whole, while a week long past is not judged anew each night.
+    """
+    weeks = sorted({Week.of(day) for day in days}, key=lambda w: w.first_day)
+    if not weeks:
+        return [], []
+    recent = weeks[-1].before(again - 1).first_day
+    with ws.state.read() as connection:
+        row = connection.execute(select(META.c.value).where(META.c.key == "judged")).scalar()
+    known = set(json.loads(row)) if row else set()
+    due = [w for w in weeks if w.first_day >= recent or str(w) not in known]
+    names = [str(w) for w in due]
+    found = [f for f in findings(ws, due[0].first_day, due[-1].last_day, now) if f.week in names]
+    remember(ws, found, names, now)
+    with ws.state.change() as change:
+        change.execute(META.delete().where(META.c.key == "judged"))
+        change.execute(
+            META.insert().values(key="judged", value=json.dumps([str(w) for w in weeks]))
+        )
+    return names, found
 
 
 def remember(ws: Workspace, found: Sequence[Finding], weeks: Iterable[str], now: datetime) -> None:

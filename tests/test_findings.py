@@ -304,3 +304,21 @@ def test_a_policy_that_changes_in_mid_week(
 
 def test_no_week_is_no_finding(site: Workspace, now: datetime) -> None:
     assert findings(site, WEEK[1], WEEK[0], now) == []
+
+
+def test_an_archive_is_judged_whole_once_and_recent_weeks_again(
+    site: Workspace, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[date, date]] = []
+
+    def spy(_: Workspace, first: date, last: date, __: datetime) -> list[Finding]:
+        asked.append((first, last))
+        return []
+
+    monkeypatch.setattr(module, "findings", spy)
+    days = [date(2026, 9, 1) + timedelta(days=n) for n in range(70)]  # weeks 36 to 45
+    weeks, _ = module.judge(site, days, 3, now)
+    assert (len(weeks), asked[-1][0]) == (11, date(2026, 8, 31))
+    weeks, _ = module.judge(site, [*days, date(2026, 11, 10)], 3, now)
+    assert weeks == ["2026-W44", "2026-W45", "2026-W46"]
+    assert module.judge(site, [], 3, now) == ([], [])
