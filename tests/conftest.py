@@ -1,13 +1,25 @@
 """What every test may ask for: a site folder that is open, an hour it is, and lines of Squid."""
 
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from workspace import Workspace, open_site
+
+# Shared machines stall: an example's time says nothing. In CI the examples are the same each time, so
+# that a red run can be run again; a person's runs draw new ones.
+hypothesis.settings.register_profile(
+    "steady",
+    deadline=None,
+    derandomize=bool(os.environ.get("CI")),
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("steady")
 
 ROOT = Path(__file__).parent.parent
 PEOPLE = """\
