@@ -5,7 +5,7 @@ class FairwatchError(Exception):
     """Base of all expected failures; the message is shown as it is, without a trace."""
 
     exit_code = 1
-    meaning = "unexpected: a bug; the trace is in logs/fairwatch.log"
+    meaning = "unexpected: a bug; the trace is in logs/fairwatch-DAY.log"
 
 
 class WrongUsage(FairwatchError):
