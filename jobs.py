@@ -7,12 +7,13 @@ from datetime import datetime
 from analytics.derive import derive, local_days
 from analytics.findings import judge
 from analytics.questions import Week
+from clock import believe_clock
 from errors import JobFailed, UnreadableInput
 from ingest.discover import discover
 from ingest.run import ingest
 from reports import mail
 from reports.weekly import index, weekly
-from retention import believe_clock, purge, sentence, verify
+from retention import purge, sentence, verify
 from workspace import Workspace
 
 FINDING_WEEKS = 3

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import func, select
 
+from clock import believe_clock, refuse_the_past
 from config.settings import Retention
 from errors import Overdue, UnsafeDeletion
 from lake import catalogue, witness
@@ -18,10 +19,6 @@ from lake.write import instant, sweep
 from state.tables import METADATA
 from workspace import Workspace
 
-CLOCK_AHEAD = timedelta(days=45)
-"""A clock further than this beyond all that is known to have happened is not believed."""
-
-CLOCK_BEHIND = timedelta(days=1)
 ITEMS_AN_ACT = 500
 
 
@@ -203,7 +200,7 @@ def verify(ws: Workspace, now: datetime) -> Verification:
 
     Raises UnsafeDeletion under a clock behind what is known: it would call overdue data young.
     """
-    _refuse_the_past(_last_known(ws), now)
+    refuse_the_past(ws, now)
     keys = _keys()
     retention = ws.settings.retention
     ceiling = first_day_kept(now, None)
@@ -324,51 +321,6 @@ def _unlink(ws: Workspace, items: Sequence[Item]) -> None:
         catalogue.forget(change.connection, condemned)
     with ws.state.read() as connection:
         sweep(connection, ws.folder)
-
-
-def believe_clock(ws: Workspace, now: datetime, *, confirmed: bool = False) -> None:
-    """Refuse a clock that does not fit what is known to have happened. Raises UnsafeDeletion.
-
-    A purge by a wrong clock deletes what is not due or spares what is; an ingest by one takes good
-    lines for expired or for the future.
-    """
-    last = _last_known(ws)
-    _refuse_the_past(last, now)
-    if last is None or confirmed:
-        return
-    if now - last > CLOCK_AHEAD:
-        raise UnsafeDeletion(
-            f"The clock says {now:%Y-%m-%d}, but nothing is known to have happened here after "
-            f"{last:%Y-%m-%d}. If the clock is right, say so once: fairwatch retention purge "
-            f"--confirm."
-        )
-
-
-def _refuse_the_past(last: datetime | None, now: datetime) -> None:
-    if last is not None and last - now > CLOCK_BEHIND:
-        raise UnsafeDeletion(
-            f"The clock says {now:%Y-%m-%d}, but the ledger or the lake already holds "
-            f"{last:%Y-%m-%d}: overdue data would be called young. Set the clock."
-        )
-
-
-def _last_known(ws: Workspace) -> datetime | None:
-    """The latest instant something is believed to have happened at: events, and acts in a row.
-
-    The first act is believed, for it is often about a log much older. An act far beyond all before
-    it does not count until a purge was confirmed: the runs of a wrong clock write acts too, the one
-    under way among them.
-    """
-    with ws.state.read() as connection:
-        span = catalogue.span(connection, "events")
-    last: datetime | None = None
-    for line in ws.ledger.lines():
-        time = datetime.fromisoformat(line.act["time"])
-        if last is None:
-            last = max(time, instant(span[1])) if span else time
-        elif time - last <= CLOCK_AHEAD or line.act["act"] == "purge done":
-            last = max(last, time)
-    return last
 
 
 def _guard_share(ws: Workspace, decisions: Sequence[Decision], confirmed: bool) -> None:

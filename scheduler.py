@@ -18,10 +18,10 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from clock import believe_clock
 from errors import FairwatchError, JobFailed, Locked, MailFailed
 from jobs import JOBS, STEPS, Step
 from reports import mail
-from retention import believe_clock
 from state.tables import ALARM, RUN
 from workspace import Workspace, open_site
 

@@ -14,6 +14,7 @@ import scheduler
 from analytics.findings import findings, remember
 from analytics.people import ActivityRow, UsageRow, activity, usage
 from analytics.questions import feed_gaps
+from clock import believe_clock
 from errors import EXPECTED, CannotWrite, FairwatchError, UnreadableInput, WrongUsage
 from fairwatch import answers, demo, doctor, place, show, start
 from fairwatch.groups import GROUPS
@@ -35,7 +36,6 @@ from fairwatch.status import status as status_of
 from ingest.discover import candidates, discover, given
 from ingest.run import ingest as read_files
 from jobs import JOBS, STEPS
-from retention import believe_clock
 
 app = typer.Typer(
     name="fairwatch",

@@ -8,9 +8,9 @@ import typer
 
 from analytics.derive import derive
 from analytics.questions import Week
+from clock import believe_clock
 from errors import WrongUsage
 from fairwatch import place, show
-from retention import believe_clock
 from workspace import Workspace
 
 Site = Annotated[

@@ -15,15 +15,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "state": {"ledger", "errors"},
     "workspace": {"config", "state", "ledger", "errors"},
     "lake": {"state", "errors"},
+    "clock": {"lake", "workspace", "errors"},
     "ingest": {"lake", "state", "workspace", "config", "errors"},
     "analytics": {"lake", "state", "workspace", "config", "errors"},
     "reports": {"analytics", "lake", "state", "workspace", "config", "errors"},
-    "retention": {"lake", "state", "workspace", "config", "errors"},
-    "jobs": {"ingest", "analytics", "reports", "retention", "workspace", "errors"},
-    "scheduler": {"jobs", "reports", "retention", "state", "workspace", "errors"},
+    "retention": {"clock", "lake", "state", "workspace", "config", "errors"},
+    "jobs": {"ingest", "analytics", "reports", "retention", "clock", "workspace", "errors"},
+    "scheduler": {"jobs", "reports", "clock", "state", "workspace", "errors"},
     "fairwatch": {
         *("scheduler", "jobs", "ingest", "analytics", "reports", "retention"),
-        *("lake", "state", "workspace", "config", "errors"),
+        *("clock", "lake", "state", "workspace", "config", "errors"),
     },
 }
 ONLY_IN = {

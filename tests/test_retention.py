@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 import retention
+from clock import believe_clock
 from config.settings import Retention
 from errors import Overdue, UnsafeDeletion
 from ingest.discover import given as given_files
@@ -25,7 +26,7 @@ from lake import catalogue
 from lake.age import anniversary, due, first_day_kept
 from lake.datasets import CLOCKED, DATASETS, EVENTS, REJECTS, STORES
 from lake.files import remove
-from retention import Item, believe_clock, inventory, plan, planned, purge, verify
+from retention import Item, inventory, plan, planned, purge, verify
 from state.tables import FILE, METADATA, RUN
 from workspace import Workspace, open_site
 
