@@ -157,11 +157,13 @@ def _numbers(*values: Any) -> frozenset[Value]:
 def _names(values: Iterable[Value]) -> frozenset[Value]:
     """Host names out of names, addresses and URLs; addresses only where there is no name."""
     hosts = {host for value in values if (host := _host(str(value)))}
-    names = {host for host in hosts if not _address(host)}
+    names = {host for host in hosts if not is_address(host)}
     return frozenset(names or hosts)
 
 
 def _host(text: str) -> str | None:
+    if is_address(text):
+        return text
     try:
         parts = urlsplit(text if "//" in text else f"//{text}")
         return parts.hostname.rstrip(".") if parts.hostname else None
@@ -169,7 +171,8 @@ def _host(text: str) -> str | None:
         return None
 
 
-def _address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """Whether a host is an IP address."""
     try:
         ipaddress.ip_address(text)
     except ValueError:
@@ -261,7 +264,7 @@ def _of_ecs(entry: Mapping[str, Any], line: str) -> Said:
         host=hosts | _names(_words(*aside[:2])) or _names(_words(*aside[2:])),
         verdict=_verdict(entry, line),
         path=frozenset(str(p) for p in get("url.path") if p),
-        port=_numbers(*(get("url.port") if ecs(entry, "url.port") else get("destination.port"))),
+        port=_numbers(*get("url.port", "destination.port")),
         status=status - {0},
         bytes_down=_numbers(
             *get("http.response.bytes", "http.response.body.bytes", "destination.bytes")

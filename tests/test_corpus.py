@@ -162,6 +162,33 @@ def test_a_year_that_upstream_guessed_is_not_compared() -> None:
     assert not corpus._agrees("time", told.said["time"], frozenset({got}), False)
 
 
+@pytest.mark.parametrize(
+    ("expected", "got", "line", "silent"),
+    [
+        ("2001:db8::1", "site.example", "dst=2001:db8::1 sni=site.example", True),
+        ("192.0.2.1", "site.example", "dst=192.0.2.1", False),
+        ("192.0.2.1", "10.0.0.1", "src=10.0.0.1 dst=192.0.2.1", False),
+        ("a.example", "site.example", "a.example site.example", False),
+    ],
+)
+def test_a_name_the_line_holds_is_no_disagreement_with_an_address(
+    expected: str, got: str, line: str, silent: bool
+) -> None:
+    assert corpus._silent("host", frozenset({expected}), frozenset({got}), line) is silent
+
+
+@pytest.mark.parametrize(
+    ("destination", "host"),
+    [
+        ({"ip": "2001:db8::1"}, "2001:db8::1"),
+        ({"ip": "192.0.2.1", "domain": "Site.example."}, "site.example"),
+    ],
+)
+def test_a_name_goes_before_an_address(destination: dict[str, str], host: str) -> None:
+    (told,) = elastic({"destination": destination}, lines=["x"])
+    assert told.said["host"] == frozenset({host})
+
+
 @pytest.mark.parametrize("known", corpus._exceptions(), ids=lambda k: f"{k['file']} {k['field']}")
 def test_an_exception_has_a_reason_and_known_fields(known: dict[str, str]) -> None:
     assert known["reason"] and set(known) <= {"file", "field", "line", "right", "reason"}
