@@ -60,6 +60,13 @@ class Source(Model):
     logformat: str | None = None
     paths: list[str] = Field(min_length=1)
     timezone: Zone | None = None
+    dates: Literal["dmy", "mdy"] | None = None
+    columns: list[str] = []
+
+    @property
+    def zone(self) -> ZoneInfo | None:
+        """The zone of times that carry none."""
+        return ZoneInfo(self.timezone) if self.timezone else None
 
 
 class Store(Model):

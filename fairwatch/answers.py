@@ -6,7 +6,7 @@ from pathlib import Path
 
 import scheduler
 from analytics.findings import Finding
-from errors import UnreadableInput
+from errors import BadConfiguration, UnreadableInput
 from fairwatch import check, show
 from fairwatch.status import Status
 from ingest.formats import Format
@@ -15,25 +15,27 @@ from retention import Decision, Verification, sentence
 from workspace import Workspace
 
 
-def checked(path: Path, formats: Sequence[Format]) -> check.Checked:
+def checked(path: Path, formats: Sequence[Format], assumed: check.Assumed) -> check.Checked:
     """What a file is; a file that cannot be opened is an answer too."""
     try:
-        return check.check(path, formats)
-    except UnreadableInput as error:
+        return check.check(path, formats, assumed)
+    except (UnreadableInput, BadConfiguration) as error:
         return check.Checked(str(path), None, "not readable", None, error=str(error))
 
 
-def print_rows(files: Sequence[Path], formats: Sequence[Format], keep_url: bool) -> None:
+def print_rows(path: Path, formats: Sequence[Format], assumed: check.Assumed, *, keep_url: bool) -> None:  # fmt: skip
     """Normalised rows as JSON lines."""
-    for path in files:
-        for row in check.rows(path, formats, keep_url=keep_url):
-            print(show.json_text(row))
+    for row in check.rows(path, formats, assumed, keep_url=keep_url):
+        print(show.json_text(row))
 
 
 def show_checked(files: Sequence[check.Checked]) -> None:
     """One paragraph a file."""
     for one in files:
-        show.say(f"{one.path}: {one.format or 'not recognised'} ({one.reason})")
+        show.say(
+            f"{one.path}: {one.format or 'not recognised'} ({one.reason}; confidence "
+            f"{one.confidence:.0%})"
+        )
         if one.error:
             continue
         show.say(
@@ -44,8 +46,15 @@ def show_checked(files: Sequence[check.Checked]) -> None:
             verdicts = ", ".join(f"{n:,} {v}" for v, n in sorted(one.verdicts.items()))
             show.say(f"  from {one.first} to {one.last}; {verdicts}")
         there = [name for name, found in one.present.items() if found]
+        lacking = [name for name, found in one.present.items() if not found]
         show.say(f"  present: {', '.join(there) or 'nothing beyond addresses'}")
+        if lacking:
+            show.say(f"  not there: {', '.join(lacking)}")
         show.say(f"  evidence: {one.grade}")
+        for warning in one.warnings:
+            show.say(f"  take care: {warning}")
+        for reason, count in one.ignored_as.items():
+            show.say(f"  ignored on purpose ({count:,}): {reason}")
         for reason, facts in one.rejects.items():
             show.say(f"  not understood ({facts['count']:,}): {reason}; first in line {facts['line']}: {facts['shape']}")  # fmt: skip
 
@@ -63,7 +72,8 @@ def show_ingested(done: Sequence[FileReport], json_: bool) -> None:
         show.table("Ingest", header, [*rows, ("total", "", *vars(totals).values())])
     failed = [r.error for r in done if r.error]
     if failed:
-        raise UnreadableInput("\n".join(failed))
+        wrong = all(r.misconfigured for r in done if r.error)
+        raise (BadConfiguration if wrong else UnreadableInput)("\n".join(failed))
 
 
 def show_findings(found: Sequence[Finding]) -> None:

@@ -1,23 +1,48 @@
 """`fairwatch check-logs`: what a file is and what would be read of it; nothing is stored."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
+import numpy as np
 import pyarrow.compute as pc
 
-from errors import UnreadableInput
+from config.settings import Source
+from errors import BadConfiguration, UnreadableInput
+from ingest.discover import written
 from ingest.events import host_of, split_urls
-from ingest.formats import Format, recognise
+from ingest.formats import Format, Given, recognise
 from ingest.formats.block import Block, Parsed, masked
+from ingest.reading import prepare
 from ingest.streams import Piece, Stream
 
 LINE_BYTES, EXPANSION = 65536, 400
-PRESENT = ("user names", "URLs", "referers", "duration", "bytes")
+SAMPLE = 64 << 10
+PRESENT = ("user names", "URLs", "referers", "duration", "bytes", "device categories", "time zone")
+NO_ZONE = "the lines carry no zone; shown as if UTC: set `timezone` for the source before ingest"
+SEEN_LINES = 2_000_000
+
+
+@dataclass(frozen=True)
+class Assumed:
+    """What a source's settings would say of a file: zone, order of dates, columns."""
+
+    zone: ZoneInfo | None = None
+    order: Any = None
+    columns: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, source: Source | None, timezone: ZoneInfo | None) -> "Assumed":
+        """The source's settings, where the file is a source's; a zone named at the terminal wins."""
+        if source is None:
+            return cls(timezone)
+        return cls(timezone or source.zone, source.dates, tuple(source.columns))
 
 
 @dataclass
@@ -28,66 +53,139 @@ class Checked:
     format: str | None
     reason: str
     packed: str | None
+    confidence: float = 0.0
     lines: int = 0
     rows: int = 0
     ignored: int = 0
     rejected: int = 0
+    repeated: int = 0
     first: str | None = None
     last: str | None = None
+    ignored_as: dict[str, int] = field(default_factory=dict)
     rejects: dict[str, dict[str, Any]] = field(default_factory=dict)
     verdicts: dict[str, int] = field(default_factory=dict)
     present: dict[str, bool] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
     grade: str = ""
     error: str | None = None
 
 
-def check(path: Path, formats: Sequence[Format]) -> Checked:
+@dataclass
+class _Open:
+    """A file under way: its stream, its format, and what is given for its next piece."""
+
+    stream: Stream
+    format: Format | None
+    confidence: float
+    reason: str
+    given: Given = field(default_factory=Given)
+    zoned: bool = True
+
+    def parsed(self) -> Iterator[tuple[Piece, Parsed]]:
+        """Every piece with what it becomes."""
+        assert self.format is not None
+        for piece in self.stream.pieces():
+            parsed = self.format.parse(Block(piece.data), self.given)
+            lead = self.format.lead(self.given.lead, piece.data)
+            self.given = replace(self.given, lead=lead, folded=bool(parsed.folded))
+            yield piece, parsed
+
+
+def check(path: Path, formats: Sequence[Format], assumed: Assumed | None = None) -> Checked:
     """Read a whole file without keeping anything."""
-    with _open(path) as stream:
-        chosen, told = _recognised(stream, formats)
-        result = Checked(str(path), chosen.name if chosen else None, told, stream.packed)
+    with closing(Stream(path, True, LINE_BYTES, EXPANSION)) as stream:
+        under_way = _begin(path, stream, formats, assumed or Assumed())
+        chosen = under_way.format
+        result = Checked(
+            str(path),
+            chosen.name if chosen else None,
+            under_way.reason,
+            stream.packed,
+            round(under_way.confidence, 3),
+        )
         result.present = dict.fromkeys(PRESENT, False)
         if chosen is None:
-            result.error = f"not recognised: {told}"
+            result.error = f"{path}: not recognised: {under_way.reason}"
             return result
+        result.present["time zone"] = under_way.zoned
+        if not under_way.zoned:
+            result.warnings.append(NO_ZONE)
         try:
-            for piece, parsed in _parsed(stream, chosen):
-                _count(result, piece, parsed)
+            _count_all(result, under_way)
         except UnreadableInput as error:
             result.error = str(error)
     result.grade = _grade(result)
     return result
 
 
-def rows(path: Path, formats: Sequence[Format], *, keep_url: bool) -> Iterator[dict[str, Any]]:
+def rows(
+    path: Path, formats: Sequence[Format], assumed: Assumed | None = None, *, keep_url: bool
+) -> Iterator[dict[str, Any]]:
     """Normalised rows as `check-logs --rows` prints them; raises UnreadableInput."""
-    with _open(path) as stream:
-        chosen, told = _recognised(stream, formats)
-        if chosen is None:
-            raise UnreadableInput(f"{path}: not recognised: {told}.")
-        for piece, parsed in _parsed(stream, chosen):
+    with closing(Stream(path, True, LINE_BYTES, EXPANSION)) as stream:
+        under_way = _begin(path, stream, formats, assumed or Assumed())
+        if under_way.format is None:
+            raise UnreadableInput(f"{path}: not recognised: {under_way.reason}.")
+        for piece, parsed in under_way.parsed():
             yield from _normalised(piece, parsed, keep_url)
 
 
-def _open(path: Path) -> closing[Stream]:
-    return closing(Stream(path, True, LINE_BYTES, EXPANSION))
+def _begin(path: Path, stream: Stream, formats: Sequence[Format], assumed: Assumed) -> _Open:
+    """Recognise and prepare; a zone that is missing is UTC here, and said to be."""
+    latest = int((written(path) or 0) * 1000)
+    said = Given(b"", assumed.zone, assumed.order, latest, columns=assumed.columns)
+    found = recognise(stream.sample[:SAMPLE], formats, said)
+    format_ = found.format or (formats[0] if len(formats) == 1 else None)
+    under_way = _Open(stream, format_, found.confidence, found.reason, said)
+    if format_ is None:
+        return under_way
+    stream.whole = format_.whole
+
+    def pieces() -> Iterator[bytes]:
+        with closing(Stream(path, True, LINE_BYTES, EXPANSION)) as again:
+            yield from (piece.data for piece in again.pieces())
+
+    sample = stream.sample[:SAMPLE]
+    try:
+        under_way.given = prepare(format_, said, sample, pieces, str(path))
+    except BadConfiguration:
+        if said.zone is not None:
+            raise
+        said = replace(said, zone=ZoneInfo("UTC"))
+        under_way.given = prepare(format_, said, sample, pieces, str(path))
+        under_way.zoned = False
+    under_way.given = replace(under_way.given, lead=b"")
+    return under_way
 
 
-def _recognised(stream: Stream, formats: Sequence[Format]) -> tuple[Format | None, str]:
-    found = recognise(stream.sample[: 64 << 10], formats)
-    return found.format or (formats[0] if len(formats) == 1 else None), found.reason
+def _count_all(result: Checked, under_way: _Open) -> None:
+    seen = np.empty(0, np.int64)
+    why: Counter[str] = Counter()
+    for piece, parsed in under_way.parsed():
+        _count(result, piece, parsed)
+        why += parsed.why
+        if len(seen) < SEEN_LINES:
+            seen = np.concatenate((seen, _hashes(piece, parsed)))
+    result.ignored_as = dict(why.most_common())
+    result.repeated = len(seen) - len(np.unique(seen))
+    if result.repeated:
+        result.warnings.append(
+            f"{result.repeated:,} lines stand there more than once, to the letter: is the log "
+            f"written or sent twice?"
+        )
 
 
-def _parsed(stream: Stream, format_: Format) -> Iterator[tuple[Piece, Parsed]]:
-    for piece in stream.pieces():
-        yield piece, format_.parse(Block(piece.data))
+def _hashes(piece: Piece, parsed: Parsed) -> "np.ndarray[Any, np.dtype[np.int64]]":
+    """A number for each line that became a row."""
+    lines = piece.data.split(b"\n")
+    return np.array([hash(lines[n]) for n in parsed.rows["line"].to_pylist()], np.int64)
 
 
 def _count(result: Checked, piece: Piece, parsed: Parsed) -> None:
-    result.lines += piece.lines
     result.rows += parsed.rows.num_rows
     result.ignored += parsed.ignored
     result.rejected += len(parsed.rejects)
+    result.lines = result.rows + result.ignored + result.rejected
     if parsed.rejects:
         block = Block(piece.data)
         for reject in sorted(parsed.rejects, key=lambda r: r.line):
@@ -114,18 +212,25 @@ def _count(result: Checked, piece: Piece, parsed: Parsed) -> None:
         ("referers", "referrer"),
         ("duration", "duration_ms"),
         ("bytes", "bytes_down"),
+        ("device categories", "device_category"),
     ):
         result.present[name] |= table[column].null_count < table.num_rows
-    methods = set(table["method"].unique().to_pylist()) - {None, "CONNECT"}
-    result.present["URLs"] |= bool(methods)
+    grains = set(table["grain"].unique().to_pylist())
+    result.present["URLs"] |= "page" in grains
+    result.present["contacts only"] = result.present.get("contacts only", True) and grains == {
+        "contact"
+    }
 
 
 def _grade(result: Checked) -> str:
+    contacts = result.present.pop("contacts only", False)
     names = (
         "log-ins are named"
         if result.present["user names"]
-        else "no log-ins: lines count for a person only where people.csv assigns the address"
+        else "no log-ins: lines count for a person only where an address is known to be theirs"
     )
+    if contacts:
+        return f"contacts only: grade D, no minutes are ever made of these lines; {names}"
     if result.present["URLs"] and result.present["referers"]:
         return f"pages and referers are seen: grade B for these lines; {names}"
     if result.present["URLs"]:
@@ -137,6 +242,8 @@ def _grade(result: Checked) -> str:
 
 def _normalised(piece: Piece, parsed: Parsed, keep_url: bool) -> Iterator[dict[str, Any]]:
     table = parsed.rows
+    if not table.num_rows:
+        return
     url = table["url"].combine_chunks()
     authorities, paths = split_urls(url.dictionary)
     places = [
@@ -148,7 +255,6 @@ def _normalised(piece: Piece, parsed: Parsed, keep_url: bool) -> Iterator[dict[s
     index = url.indices.to_pylist()
     for at, row in enumerate(table.to_pylist()):
         scheme, host, port, path = places[index[at]]
-        referrer = re.match(r"^[a-zA-Z][a-zA-Z0-9+.-]*://([^/?#]*)", row["referrer"] or "")
         out = {
             "line": piece.first_line + row["line"],
             "time": _iso(row["time"]),
@@ -165,11 +271,17 @@ def _normalised(piece: Piece, parsed: Parsed, keep_url: bool) -> Iterator[dict[s
             "bytes_down": row["bytes_down"],
             "bytes_up": row["bytes_up"],
             "duration_ms": row["duration_ms"],
-            "referrer_host": host_of(referrer[1])[0] if referrer else None,
+            "referrer_host": _referrer(row["referrer"]),
             "content_type": row["content_type"],
             "user_agent": row["user_agent"],
         }
         yield {**out, "url": row["url"]} if keep_url else out
+
+
+def _referrer(referrer: str | None) -> str | None:
+    """The host of a referer; some products write it without its scheme."""
+    match = re.match(r"^(?:(?:[a-zA-Z][a-zA-Z0-9+.-]*:)?//)?([^/?#\s]+)", referrer or "")
+    return host_of(match[1])[0] if match else None
 
 
 def _place(

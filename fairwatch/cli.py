@@ -17,6 +17,7 @@ from analytics.questions import feed_gaps
 from clock import believe_clock
 from errors import EXPECTED, CannotWrite, FairwatchError, UnreadableInput, WrongUsage
 from fairwatch import answers, demo, doctor, place, show, start
+from fairwatch.check import Assumed
 from fairwatch.groups import GROUPS
 from fairwatch.options import (
     ROUTINE,
@@ -31,9 +32,10 @@ from fairwatch.options import (
     in_order,
     looking,
     weeks,
+    zone_of,
 )
 from fairwatch.status import status as status_of
-from ingest.discover import candidates, discover, given
+from ingest.discover import candidates, discover, given, owner
 from ingest.run import ingest as read_files
 from jobs import JOBS, STEPS
 
@@ -91,16 +93,23 @@ def check_logs(
     logformat: Annotated[str | None, typer.Option(help="Your squid.conf's own line.")] = None,
     rows: Annotated[bool, typer.Option("--rows", help="Normalised rows as JSON lines.")] = False,
     keep_url: Annotated[bool, typer.Option("--keep-url", help="With --rows: the URL too.")] = False,
+    timezone: Annotated[str | None, typer.Option(help="Zone of times that carry none.")] = None,
     json_: AsJson = False,
     site: Site = None,
 ) -> None:
     """Say what a file is and what would be read, ignored, not understood; stores nothing."""
     ws = doctor.site_if_any(site)
-    formats = candidates(ws.settings.sources if ws else [], format_, logformat)
+    formats = candidates(
+        ws.settings.sources if ws else [], format_, logformat, ws.folder if ws else None
+    )
+    zone = zone_of(timezone)
+    owners = {path: owner(ws, path) if ws else None for path in files}
+    assumed = {path: Assumed.of(source, zone) for path, source in owners.items()}
     if rows:
-        answers.print_rows(files, formats, keep_url)
+        for path in files:
+            answers.print_rows(path, formats, assumed[path], keep_url=keep_url)
         return
-    checked = [answers.checked(path, formats) for path in files]
+    checked = [answers.checked(path, formats, assumed[path]) for path in files]
     show.as_json({"files": checked}) if json_ else answers.show_checked(checked)
     if any(c.error for c in checked):
         raise UnreadableInput("\n".join(c.error for c in checked if c.error))

@@ -3,6 +3,7 @@
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
@@ -92,3 +93,13 @@ def week_of(text: str) -> Week:
 def weeks(first: date, last: date) -> set[str]:
     days = range(first.toordinal(), last.toordinal() + 1)
     return {str(Week.of(date.fromordinal(d))) for d in days}
+
+
+def zone_of(name: str | None) -> ZoneInfo | None:
+    """A zone named at the terminal."""
+    try:
+        return ZoneInfo(name) if name else None
+    except (ZoneInfoNotFoundError, ValueError):
+        raise WrongUsage(
+            f"--timezone: found {name!r}; expected a zone such as Europe/London."
+        ) from None

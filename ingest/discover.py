@@ -30,7 +30,7 @@ def discover(ws: Workspace, source: str | None) -> list[Task]:
         raise BadConfiguration(f"source {source!r} is not in fairwatch.yaml; it has: {names}.")
     tasks = []
     for one in wanted:
-        formats = choose(one.format, one.logformat)
+        formats = choose(one.format, one.logformat, ws.folder)
         found = sorted((age, p) for p in _paths(ws, one) if (age := written(p)) is not None)
         tasks += [Task(path, one, formats, False) for _, path in found]
     return tasks
@@ -46,25 +46,33 @@ def given(
             f"source {source!r} is not in fairwatch.yaml; it has: {', '.join(sources) or 'none'}."
         )
     nobody = Source(name="files", paths=["."])
-    owner = {p.resolve(): s for s in ws.settings.sources for p in _paths(ws, s)}
     tasks = []
     for path in paths:
-        one = sources[source] if source else owner.get(path.resolve(), nobody)
+        one = sources[source] if source else owner(ws, path) or nobody
         formats = (
-            candidates(ws.settings.sources, format_ or "auto", None)
+            candidates(ws.settings.sources, format_ or "auto", None, ws.folder)
             if format_ or one is nobody
-            else choose(one.format, one.logformat)
+            else choose(one.format, one.logformat, ws.folder)
         )
         tasks.append(Task(path, one, formats, True))
     return tasks
 
 
-def candidates(sources: Sequence[Source], name: str, logformat: str | None) -> list[Format]:
+def owner(ws: Workspace, path: Path) -> Source | None:
+    """The source whose paths a file is one of."""
+    there = path.resolve()
+    mine = (s for s in ws.settings.sources for p in _paths(ws, s) if p.resolve() == there)
+    return next(mine, None)
+
+
+def candidates(
+    sources: Sequence[Source], name: str, logformat: str | None, folder: Path | None
+) -> list[Format]:
     """The formats a file may be in: the one named, or the site's own logformats and all known."""
     if logformat or name != "auto":
-        return choose(name, logformat)
+        return choose(name, logformat, folder)
     own = [choose(s.format, s.logformat) for s in sources if s.logformat]
-    return [*(f for formats in own for f in formats), *choose("auto", None)]
+    return [*(f for formats in own for f in formats), *choose("auto", None, folder)]
 
 
 def _paths(ws: Workspace, source: Source) -> set[Path]:

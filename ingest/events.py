@@ -155,6 +155,7 @@ class Enricher:
             **self._places(url),
             "referrer": text_of(encoded(rows["referrer"]), self._referrer),
             "content_type": text_of(encoded(rows["content_type"]), _media_type),
+            "grain": encoded(rows["grain"]),
             "bytes_down": rows["bytes_down"],
             "bytes_up": rows["bytes_up"],
             "source": constant(source, count),
@@ -215,7 +216,7 @@ class Enricher:
         )
 
     def _referrer(self, referrer: str) -> str | None:
-        match = re.match(r"^[a-zA-Z][a-zA-Z0-9+.-]*://([^/?#]*)", referrer)
+        match = re.match(r"^(?:[a-zA-Z][a-zA-Z0-9+.-]*:)?//([^/?#]*)", referrer)
         host = host_of(match[1])[0] if match else None
         return (self.classifier.of(host).service or OTHER) if host else None
 
@@ -244,8 +245,8 @@ class Enricher:
 
 
 def split_urls(urls: pa.StringArray) -> tuple[pa.Array, pa.Array]:
-    """(authority, path with its slash or null) of URLs, or of `host:port` as CONNECT has it."""
-    schemed = pc.match_substring_regex(urls, r"^[a-zA-Z][a-zA-Z0-9+.-]*://")
+    """(authority, path with its slash or null) of URLs (their scheme may be missing) or of `host:port`."""
+    schemed = pc.match_substring_regex(urls, r"^(?:[a-zA-Z][a-zA-Z0-9+.-]*:)?//")
     pieces = pc.list_slice(
         pc.split_pattern(urls, "/", max_splits=3), 0, 4, return_fixed_size_list=True
     )

@@ -1,9 +1,9 @@
 """Ingest: discover → recognise → read → classify → write → record, one commit at a time."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from time import perf_counter
 from typing import Any
@@ -12,14 +12,15 @@ import numpy as np
 import pyarrow as pa
 from sqlalchemy import Connection, select, update
 
-from errors import UnreadableInput
+from errors import BadConfiguration, UnreadableInput
 from ingest.buffers import Buffers
 from ingest.classify import Classifier
 from ingest.discover import Task, written
 from ingest.events import DAY_MS, Enriched, Enricher
-from ingest.formats import Format, recognise
+from ingest.formats import Format, Given, recognise
 from ingest.formats.block import Block, Parsed, Reject, masked
 from ingest.identity import Identities
+from ingest.reading import prepare
 from ingest.streams import Known, Piece, Stream, pack, unpack
 from lake import catalogue
 from lake.age import first_day_kept
@@ -35,8 +36,17 @@ COMPLETE_AFTER = timedelta(minutes=1)
 
 FUTURE = timedelta(days=1)
 Progress = Callable[[str, int], None]
-Worked = tuple[Enriched, list[tuple[Reject, int | None]], int]
-"""What a piece became: rows by day, rejects with the time of the row before them, lines ignored."""
+
+
+@dataclass(frozen=True)
+class Worked:
+    """What a piece became: rows by day, rejects with the time of the row before them."""
+
+    enriched: Enriched
+    rejects: list[tuple[Reject, int | None]]
+    ignored: int
+    given: Given
+    folded: bool | None
 
 
 @dataclass
@@ -72,6 +82,7 @@ class FileReport:
     counts: Counts = field(default_factory=Counts)
     seconds: float = 0.0
     error: str | None = None
+    misconfigured: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """The shape of `ingest --json`."""
@@ -117,8 +128,9 @@ def ingest(
             started = perf_counter()
             try:
                 _Reading(ws, task, enricher, pool, report, now, progress).run()
-            except UnreadableInput as error:
+            except (UnreadableInput, BadConfiguration) as error:
                 report.error = str(error)
+                report.misconfigured = isinstance(error, BadConfiguration)
             report.seconds = perf_counter() - started
             reports.append(report)
     return reports
@@ -144,6 +156,8 @@ class _Reading:
         self.file = 0
         self.stream = 0
         self.clock = int(now.timestamp() * 1000)
+        self.given = Given()
+        self.folded = False
         self.line_bytes = ws.settings.limits.line_bytes
 
     def run(self) -> None:
@@ -157,7 +171,10 @@ class _Reading:
         with self.ws.state.read() as connection:
             known, skipped = stream.recognise(_known(connection, stream.head))
         self.counts.duplicate = skipped
-        recognised = recognise(stream.sample[: 64 << 10], self.task.formats)
+        source = self.task.source
+        latest = min(self.clock, int((written(self.task.path) or self.now.timestamp()) * 1000))
+        said = Given(b"", source.zone, source.dates, latest, columns=tuple(source.columns))
+        recognised = recognise(stream.sample[: 64 << 10], self.task.formats, said)
         format_ = recognised.format or (
             self.task.formats[0] if len(self.task.formats) == 1 else None
         )
@@ -167,6 +184,11 @@ class _Reading:
                 f"`sources` in fairwatch.yaml, or see `fairwatch check-logs`."
             )
         self.report.format = format_.name if format_ else "empty"
+        if format_:
+            stream.whole = format_.whole
+            sample, where = stream.sample[: 64 << 10], str(self.task.path)
+            self.given = prepare(format_, said, sample, self._from_the_start, where)
+            self._catch_up(stream, format_, known)
         self._begin(stream, known)
         buffers = Buffers(self.ws.folder, f"{self.file:08d}")
         try:
@@ -177,6 +199,33 @@ class _Reading:
         except BaseException:
             buffers.abandon()
             raise
+
+    def _from_the_start(self) -> Iterator[bytes]:
+        """The whole file once more, for what only all of it can tell."""
+        limits = self.ws.settings.limits
+        with closing(Stream(self.task.path, True, limits.line_bytes, limits.expansion)) as again:
+            for piece in again.pieces():
+                yield piece.data
+
+    def _catch_up(self, stream: Stream, format_: Format, known: Known | None) -> None:
+        """Where a stream goes on: the header lines in force there, and whether the hour came twice."""
+        if not stream.offset:
+            self.given = replace(self.given, lead=b"")
+            return
+        zone = self.given.zone
+        if known is not None and zone is not None:
+            with self.ws.state.read() as connection:
+                newest = _stored(connection, known.id)
+            self.folded = bool(datetime.fromtimestamp(newest / 1000, zone).fold)
+        if not self.given.lead:
+            return
+        lead, read = b"", 0
+        for data in self._from_the_start():
+            lead = format_.lead(lead, data[: stream.offset - read])
+            read += len(data)
+            if read >= stream.offset:
+                break
+        self.given = replace(self.given, lead=lead)
 
     def _complete(self) -> bool:
         if self.task.given:
@@ -236,39 +285,49 @@ class _Reading:
             except UnreadableInput as error:
                 unreadable = error
                 break
-            waiting.append((piece, self.pool.submit(self._work, piece, format_)))
+            given = replace(self.given, folded=self.folded)
+            waiting.append((piece, self.pool.submit(self._work, piece, format_, given)))
+            self.given = replace(given, lead=format_.lead(given.lead, piece.data))
             self.progress(self.report.path, len(piece.data))
             if len(waiting) >= ahead:
-                self._take(*waiting.pop(0), buffers)
+                self._take(*waiting.pop(0), format_, buffers)
             if stream.offset - since >= COMMIT_BYTES:
                 while waiting:
-                    self._take(*waiting.pop(0), buffers)
+                    self._take(*waiting.pop(0), format_, buffers)
                 self._commit(stream, buffers, last=False)
                 since = stream.offset
         while waiting:
-            self._take(*waiting.pop(0), buffers)
+            self._take(*waiting.pop(0), format_, buffers)
         return unreadable
 
-    def _work(self, piece: Piece, format_: Format) -> Worked:
+    def _work(self, piece: Piece, format_: Format, given: Given) -> Worked:
         block = Block(piece.data)
         long = np.flatnonzero(block.ends - block.starts > self.line_bytes)
         if len(long):
             data, lines = block.without(long)
-            parsed = format_.parse(Block(data)) if data else None
+            parsed = format_.parse(Block(data), given) if data else None
             parsed = _renumbered(parsed, lines) if parsed else None
             rejects = [Reject(int(n), f"longer than {self.line_bytes} bytes") for n in long]
             if parsed is None:
                 parsed = format_.parse(Block(b""))
             parsed.rejects += rejects
         else:
-            parsed = format_.parse(block)
+            parsed = format_.parse(block, given)
         enriched = self.enricher.days(parsed, self.task.source.name, self.file, piece.first_line)
         # The parsed rows stay behind: with their URLs they are the larger part.
         rejects = sorted([*parsed.rejects, *enriched.rejects], key=lambda r: r.line)
-        return enriched, [*zip(rejects, _times(rejects, parsed), strict=True)], parsed.ignored
+        timed = [*zip(rejects, _times(rejects, parsed), strict=True)]
+        return Worked(enriched, timed, parsed.ignored, given, parsed.folded)
 
-    def _take(self, piece: Piece, future: Future[Worked], buffers: Buffers) -> None:
-        enriched, rejects, ignored = future.result()
+    def _take(
+        self, piece: Piece, future: Future[Worked], format_: Format, buffers: Buffers
+    ) -> None:
+        worked = future.result()
+        if worked.folded is not None and worked.given.folded != self.folded:
+            # The hour that comes twice began anew in a piece that was not yet read then.
+            worked = self._work(piece, format_, replace(worked.given, folded=self.folded))
+        self.folded = bool(worked.folded)
+        enriched, rejects, ignored = worked.enriched, worked.rejects, worked.ignored
         self.counts.rows += enriched.rows
         self.counts.expired += enriched.expired
         self.counts.ignored += ignored
@@ -368,7 +427,7 @@ def _renumbered(parsed: Parsed, lines: "np.ndarray[Any, np.dtype[np.int64]]") ->
     numbers = pa.array(lines[parsed.rows["line"].to_numpy()])
     rows = parsed.rows.set_column(0, "line", numbers)
     rejects = [Reject(int(lines[r.line]), r.reason) for r in parsed.rejects]
-    return Parsed(rows, rejects, parsed.ignored)
+    return Parsed(rows, rejects, parsed.why, parsed.folded)
 
 
 def _times(rejects: Sequence[Reject], parsed: Parsed) -> list[int | None]:

@@ -10,7 +10,7 @@ import hashlib
 import io
 import lzma
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -99,6 +99,7 @@ class Stream:
     line: int = 0
     marks: list[Mark] = field(default_factory=list)
     packed: str | None = None
+    whole: Callable[[bytes], int] = len
     _hash: Any = field(default_factory=hashlib.sha256)
     _pending: bytes = b""
     _tail: bytes = b""
@@ -186,6 +187,9 @@ class Stream:
                 if piece := self._overlong(data):
                     yield piece
                 continue
+            if cut:
+                # A record over several lines is never cut in two, unless it is longer than a block.
+                cut = self.whole(data[:cut]) or cut
             carry, data = data[cut:], data[:cut]
             if cut:
                 yield self._emit(data, data)

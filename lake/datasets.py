@@ -48,6 +48,7 @@ EVENTS = Dataset(
             ("path", WORD),  # only where the site's settings ask for it
             ("referrer", WORD),  # a service's id | other
             ("content_type", WORD),
+            ("grain", WORD),  # page | tunnel | contact: what kind of sign a line can be
             ("bytes_down", pa.int64()),
             ("bytes_up", pa.int64()),
             ("source", WORD),

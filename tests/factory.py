@@ -32,6 +32,7 @@ PAGE: Row = {
     "category": "social_network",
     "path_role": "page",
     "content_type": "text/html",
+    "grain": "page",
     "bytes_down": 40_000,
     "bytes_up": 900,
     "source": "main-proxy",
@@ -48,7 +49,7 @@ ELSEWHERE: Row = {
 }
 """A site outside the policy's categories."""
 
-TUNNEL: Row = {"method": "CONNECT", "path_role": None, "content_type": None}
+TUNNEL: Row = {"method": "CONNECT", "grain": "tunnel", "path_role": None, "content_type": None}
 """The same as seen by a proxy that does not open TLS."""
 
 

@@ -13,7 +13,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from errors import BadConfiguration
-from ingest.formats import FORMATS, Format, choose, named, recognise
+from ingest.formats import COMPILED as FORMATS
+from ingest.formats import Format, choose, named, recognise
 from ingest.formats.block import RAW, Block, Parsed, masked
 from ingest.formats.squid import APACHE, SQUID, SQUID_COMBINED, compiled, verdict
 

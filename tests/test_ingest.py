@@ -164,6 +164,7 @@ def test_a_row_holds_what_the_line_says(site: Workspace, tmp_path: Path) -> None
         "path": None,
         "referrer": None,
         "content_type": "text/html",
+        "grain": "page",
         "bytes_down": 77,
         "bytes_up": None,
         "source": "files",
@@ -391,7 +392,7 @@ def test_a_file_of_another_kind_is_named(site: Workspace, tmp_path: Path) -> Non
     assert (counts.rows, counts.rejected) == (0, 50), "its format was named, so lines are told"
     with site.alone():
         (unknown,) = ingest.run.ingest(site, given(site, [path], None, "auto"), NOW)
-    assert unknown.error and "not recognised: 0 of 50 lines fit" in unknown.error
+    assert unknown.error and "not recognised: no line fits any of" in unknown.error
 
 
 def test_a_half_written_line_waits(tmp_path: Path) -> None:

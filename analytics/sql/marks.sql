@@ -12,10 +12,11 @@ WITH day AS (
         coalesce(content_type, '') AS content_type,
         coalesce(bytes_down, 0) AS bytes_down,
         time - to_milliseconds(greatest(coalesce(duration_ms, 0), 0)) AS start,
-        method = 'CONNECT' AS tunnel,
+        grain = 'tunnel' AS tunnel,
         status
     FROM events
-    WHERE verdict = 'allowed' AND "user" IS NOT NULL
+    -- What a sensor or resolver saw is a contact, never a sign of presence.
+    WHERE verdict = 'allowed' AND "user" IS NOT NULL AND grain <> 'contact'
       -- Nothing is logged before it began: whole row groups of the day before are never read.
       AND time >= $first AND start >= $first AND start < $last
 ),

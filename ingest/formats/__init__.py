@@ -1,71 +1,84 @@
-"""FORMATS: every log format Fairwatch reads, and how a file's own is recognised."""
+"""Every log format Fairwatch reads, and how a file's own is recognised.
+
+Squid's are compiled from its `logformat` lines; all others are descriptions in `products/`, one file
+each, and in a site's own folder `formats/`. docs/formats.md says how to write one.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
 
+from config.document import read
 from errors import BadConfiguration
-from ingest.formats.block import Block, Parsed
+from ingest.formats.block import NOTHING_SAID, Block, Given, Parsed
+from ingest.formats.described import Described
+from ingest.formats.description import Description
+from ingest.formats.recognise import CERTAIN, Format, Recognised, recognise
 from ingest.formats.squid import APACHE, SQUID, SQUID_COMBINED, compiled
 
-
-class Format(Protocol):
-    """What a format is to the rest: a name, a title, the versions it was tried on, a parser."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def title(self) -> str: ...
-    @property
-    def versions(self) -> str: ...
-    def parse(self, block: Block) -> Parsed: ...
+PRODUCTS = Path(str(files("ingest.formats"))) / "products"
+COMPILED: tuple[Format, ...] = (SQUID, SQUID_COMBINED, APACHE)
 
 
-FORMATS: tuple[Format, ...] = (SQUID, SQUID_COMBINED, APACHE)
-SAMPLE_LINES = 200
-CERTAIN = 0.5
+@cache
+def names() -> tuple[str, ...]:
+    """The names of all formats that come with Fairwatch."""
+    described = {path.stem for path in PRODUCTS.glob("*.yaml")}
+    return tuple(sorted({f.name for f in COMPILED} | described))
 
 
-@dataclass(frozen=True)
-class Recognised:
-    """The format a sample fits best, the share of its lines that fit, and that in words."""
-
-    format: Format | None
-    confidence: float
-    reason: str
+@cache
+def described(path: Path) -> Described:
+    """The format of a description; raises BadConfiguration naming file, line and key."""
+    return Described(path.stem, read(path, Description))
 
 
-def named(name: str) -> list[Format]:
+@cache
+def all_formats() -> tuple[Format, ...]:
+    """Every format that comes with Fairwatch: products first, then those that guess by names."""
+    found = [described(path) for path in sorted(PRODUCTS.glob("*.yaml"))]
+    return (*COMPILED, *sorted(found, key=lambda f: f.generic))
+
+
+def own(folder: Path | None) -> list[Format]:
+    """The formats a site describes itself, in its folder `formats/`."""
+    return [described(path) for path in sorted(folder.glob("formats/*.yaml"))] if folder else []
+
+
+def named(name: str, folder: Path | None = None) -> list[Format]:
     """The formats a source may mean by `name` (`combined` is written by Squid and by Apache)."""
     if name == "auto":
-        return list(FORMATS)
-    found = [f for f in FORMATS if f.name == name]
+        return [*own(folder), *all_formats()]
+    mine = [f for f in own(folder) if f.name == name]
+    found = mine or [f for f in COMPILED if f.name == name]
+    if not found and name in names():
+        found = [described(PRODUCTS / f"{name}.yaml")]
     if not found:
-        known = ", ".join(sorted({f.name for f in FORMATS}))
+        known = ", ".join(sorted({*names(), *(f.name for f in own(folder))}))
         raise BadConfiguration(f"format: found {name!r}; expected auto or one of {known}.")
     return found
 
 
-def choose(name: str, logformat: str | None) -> list[Format]:
+def choose(name: str, logformat: str | None, folder: Path | None = None) -> list[Format]:
     """The formats to try for a source."""
-    return [compiled(logformat)] if logformat else named(name)
+    return [compiled(logformat)] if logformat else named(name, folder)
 
 
-def recognise(sample: bytes, formats: Sequence[Format]) -> Recognised:
-    """The first format that most lines of a sample fit."""
-    lines = [line for line in sample.split(b"\n")[:SAMPLE_LINES] if line.strip()]
-    if not lines:
-        return Recognised(None, 0.0, "it holds no line")
-    block = Block(b"\n".join(lines) + b"\n")
-    scores = []
-    for format_ in formats:
-        parsed = format_.parse(block)
-        scores.append((parsed.rows.num_rows + parsed.ignored, format_))
-    fits, best = max(scores, key=lambda score: score[0])
-    share = fits / len(lines)
-    tried = ", ".join(f.title for f in formats)
-    if share <= CERTAIN:
-        return Recognised(
-            None, share, f"{fits} of {len(lines)} lines fit {best.title} (tried: {tried})"
-        )
-    return Recognised(best, share, f"{fits} of the first {len(lines)} lines fit {best.title}")
+__all__ = [
+    "CERTAIN",
+    "COMPILED",
+    "NOTHING_SAID",
+    "Block",
+    "Format",
+    "Given",
+    "Parsed",
+    "Recognised",
+    "all_formats",
+    "choose",
+    "described",
+    "named",
+    "names",
+    "own",
+    "recognise",
+]

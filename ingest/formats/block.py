@@ -1,7 +1,10 @@
 """A block of whole lines and what a format makes of it: rows, rejects, lines ignored on purpose."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Literal
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
@@ -24,9 +27,19 @@ RAW = pa.schema(
         ("content_type", pa.dictionary(pa.int32(), pa.string())),
         ("user_agent", pa.dictionary(pa.int32(), pa.string())),
         ("device_category", pa.dictionary(pa.int32(), pa.string())),
+        ("grain", pa.dictionary(pa.int32(), pa.string())),
     ]
 )
-"""What every format hands on; a field the log does not have is null. Bytes: down = to the client."""
+"""What every format hands on; a field the log does not have is null. Bytes: down = to the client.
+
+`grain`: page (a request with its path), tunnel (a connection with at most a name), contact (what a
+sensor or resolver saw: that a host was contacted, never for how long).
+"""
+
+ZONELESS = "its time carries no zone and the source has no `timezone`"
+UNORDERED = "day and month cannot be told apart: set `dates: dmy` or `dates: mdy` for the source"
+UNSAID = (ZONELESS, UNORDERED)
+"""Reasons that are a fault of the configuration, not of the line."""
 
 NEWLINE, RETURN, BLANK, QUOTE, BACKSLASH, HASH = b'\n\r "\\#'
 IntArray = npt.NDArray[np.int64]
@@ -40,13 +53,43 @@ class Reject:
     reason: str
 
 
+@dataclass(frozen=True)
+class Given:
+    """What the lines of a block do not say themselves.
+
+    `lead`: header lines in force before it. `zone`: of times without one; None: not configured.
+    `order`: of day and month where both are numbers. `latest`: the last instant the lines can be of
+    (ms), which decides a year that is not written. `folded`: whether local time has been set back
+    already in the hour that comes twice. `columns`: the source's own, where no header names them.
+    """
+
+    lead: bytes = b""
+    zone: ZoneInfo | None = None
+    order: Literal["dmy", "mdy"] | None = None
+    latest: int = 1 << 60
+    folded: bool = False
+    columns: tuple[str, ...] = ()
+
+
+NOTHING_SAID = Given()
+
+
 @dataclass
 class Parsed:
-    """Rows of schema RAW, rejects, and how many lines were ignored on purpose."""
+    """Rows of schema RAW, rejects, and what was ignored on purpose: how many lines, why.
+
+    `folded`: what `Given.folded` is after the block; None where no time of it came twice.
+    """
 
     rows: pa.Table
     rejects: list[Reject] = field(default_factory=list)
-    ignored: int = 0
+    why: Counter[str] = field(default_factory=Counter)
+    folded: bool | None = None
+
+    @property
+    def ignored(self) -> int:
+        """Lines ignored on purpose."""
+        return self.why.total()
 
 
 @dataclass(frozen=True)

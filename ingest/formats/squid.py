@@ -4,7 +4,7 @@
 """
 
 import re
-from collections.abc import Callable
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -22,8 +22,9 @@ from ingest.formats.arrays import (
     epoch_ms,
     values_of,
 )
-from ingest.formats.block import RAW, Block, Parsed, Reject
+from ingest.formats.block import NOTHING_SAID, RAW, Block, Given, Parsed, Reject
 from ingest.formats.delimited import Column, Layout, read_columns
+from ingest.formats.mapping import grains
 
 NATIVE = "%ts.%03tu %6tr %>a %Ss/%03>Hs %<st %rm %ru %[un %Sh/%<a %mt"
 COMBINED = (
@@ -87,6 +88,7 @@ class Squid:
     title: str
     logformat: str
     versions: str = "Squid 2.7 to 7"
+    generic: bool = False
 
     @cached_property
     def layout(self) -> Layout:
@@ -107,7 +109,15 @@ class Squid:
             return "float"
         return "int" if len(parts) == 1 and parts[0].name in NUMBERS else "text"
 
-    def parse(self, block: Block) -> Parsed:
+    def lead(self, lead: bytes, data: bytes) -> bytes:
+        """No line of it is a header."""
+        return lead
+
+    def whole(self, data: bytes) -> int:
+        """A record is a line."""
+        return len(data)
+
+    def parse(self, block: Block, given: Given = NOTHING_SAID) -> Parsed:
         """Rows of schema RAW; raises nothing for whatever stands in the lines."""
         read = read_columns(block, self.layout)
         fields: dict[str, pa.Array] = {}
@@ -210,8 +220,9 @@ def _rows(
             else column
         )
     made["device_category"] = constant(None, count)
+    made["grain"] = grains(made["url"], made["method"])
     table = pa.table([made[f.name] for f in RAW], schema=RAW)
-    return _set_aside(Parsed(table, rejects, ignored))
+    return _set_aside(Parsed(table, rejects, +Counter({"blank line or comment": ignored})))
 
 
 def _set_aside(parsed: Parsed) -> Parsed:
@@ -232,7 +243,7 @@ def _set_aside(parsed: Parsed) -> Parsed:
             numbers = rows["line"].filter(fresh).to_pylist()
             parsed.rejects += [Reject(n, reason) for n in numbers]
             keep = pc.and_(keep, pc.invert(bad))
-    parsed.ignored += pc.sum(no_request).as_py() or 0
+    parsed.why += Counter({"no request (error:…)": pc.sum(no_request).as_py() or 0})
     if not pc.all(keep).as_py():
         parsed.rows = rows.filter(keep)
     return parsed
@@ -311,7 +322,6 @@ def verdict(result: str | None, status: str | None) -> str:
     return "allowed"
 
 
-Parser = Callable[[Block], Parsed]
 SQUID = Squid("squid", "Squid native", NATIVE)
 SQUID_COMBINED = Squid("combined", "Squid combined", COMBINED)
 APACHE = Squid("combined", "Apache combined", APACHE_COMBINED, "Apache httpd 2.x")

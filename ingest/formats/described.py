@@ -1,0 +1,276 @@
+"""A format made of its description: layouts, envelopes, engines, headers."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ingest.formats import envelopes, mapping
+from ingest.formats.block import HASH, NOTHING_SAID, RAW, Block, Given, IntArray, Parsed, Reject
+from ingest.formats.columns import Split
+from ingest.formats.description import Description, Layout
+from ingest.formats.headers import Header, csv_header, directives, first_line, sections
+from ingest.formats.lines import Columns, Lines, Mask, Table, clean, coded
+from ingest.formats.objects import Objects
+from ingest.formats.pairs import Pairs, Syntax
+from ingest.formats.quotes import records, whole_records
+from ingest.formats.synonyms import completed
+
+HEADS = {"cef": envelopes.CEF, "leef": envelopes.LEEF}
+
+
+@dataclass(frozen=True)
+class Described:
+    """A format by its name and description."""
+
+    name: str
+    description: Description
+
+    @property
+    def title(self) -> str:
+        """What a person calls it."""
+        return self.description.title
+
+    @property
+    def versions(self) -> str:
+        """What it was tried on."""
+        return self.description.versions
+
+    @property
+    def generic(self) -> bool:
+        """Whether it reads what no product's own description does."""
+        return self.description.generic
+
+    @cached_property
+    def _layouts(self) -> list[Layout]:
+        return self.description.layouts
+
+    @cached_property
+    def _headed(self) -> Layout | None:
+        return next((one for one in self._layouts if one.header != "none"), None)
+
+    def lead(self, lead: bytes, data: bytes) -> bytes:
+        """The header lines in force after `data`, where `lead` was before it."""
+        if self._headed is None:
+            return lead
+        if self._headed.header == "directives":
+            return directives(lead, data)
+        return lead or first_line(data)
+
+    def whole(self, data: bytes) -> int:
+        """How many bytes of whole lines are whole records: a quoted value may hold newlines."""
+        if not any(one.multiline for one in self._layouts) or b'"' not in data:
+            return len(data)
+        return whole_records(data, ord('"'))
+
+    def parse(self, block: Block, given: Given = NOTHING_SAID) -> Parsed:
+        """Rows of schema RAW; raises nothing for whatever stands in the lines."""
+        lines, why, blank = _begun(block, comments=self._headed is None)
+        if any(one.multiline for one in self._layouts) and b'"' in lines.block.data:
+            joined, kept = records(lines.block, ord('"'))
+            lines = Lines(joined, lines.numbers[kept])
+        parts = [Parsed(RAW.empty_table(), why=why)]
+        bare, headed = lines, None
+        for layout in self._layouts:
+            if not len(bare):
+                break
+            if headed is None and layout.syslog:
+                headed = envelopes.syslog(bare)
+            body = headed if layout.syslog and headed is not None else bare
+            mine = _marked(body, layout)
+            if not mine.any():
+                continue
+            chosen = np.flatnonzero(mine)
+            part, left = self._read(layout, body.take(chosen), given)
+            parts.append(part)
+            rest = np.flatnonzero(~mine)
+            if len(left):
+                rest = np.sort(np.concatenate((rest, chosen[left])))
+            bare = bare.take(rest)
+            headed = headed.take(rest) if headed is not None else None
+        said = f"no line of {self.title}"
+        parts.append(Parsed(RAW.empty_table(), [Reject(int(n), said) for n in bare.numbers]))
+        return mapping.together(parts)
+
+    def _read(self, layout: Layout, lines: Lines, given: Given) -> tuple[Parsed, IntArray]:
+        """What a layout makes of its lines, and which of them it leaves to the next layout."""
+        kind, none = self.description.kind, np.empty(0, np.int64)
+        if layout.engine == "delimited" and layout.header != "none":
+            return self._headed_columns(layout, lines, given), none
+        rejects: list[Reject] = []
+        columns: Columns
+        if layout.engine in HEADS:
+            body, fits = envelopes.headed(lines, HEADS[layout.engine], layout.engine)
+            left = np.setdiff1d(np.arange(len(lines)), fits)
+            columns = Pairs(body, _syntax(layout, body))
+        elif layout.engine == "pairs":
+            columns, left = Pairs(lines, _syntax(layout, lines)), none
+        elif layout.engine == "json":
+            objects = Objects(lines)
+            columns, rejects, left = objects, objects.rejects, none
+        elif layout.engine == "pattern":
+            columns, left = _matched(lines, layout.patterns)
+        else:
+            names = {name: place for place, name in enumerate(layout.columns)}
+            columns, rejects, left = _split(layout, lines, names)
+        layout = completed(layout, columns) if layout.synonyms else layout
+        parsed = mapping.rows(layout, kind, columns, given)
+        parsed.rejects += rejects
+        return parsed, left
+
+    def _headed_columns(self, layout: Layout, lines: Lines, given: Given) -> Parsed:
+        """Lines under the header that is in force for each."""
+        parts: list[Parsed] = []
+        if layout.header == "first":
+            header, lines, ignored = csv_header(lines, given, layout)
+            found = [(header, lines)] if header else []
+            parts.append(Parsed(RAW.empty_table(), why=Counter({"header": ignored})))
+            if header is None:
+                parts[0].rejects = [Reject(int(n), "no header names the columns") for n in lines.numbers]  # fmt: skip
+        else:
+            found, parsed = sections(lines, given)
+            parts.append(parsed)
+        for header, some in found:
+            if not len(some):
+                continue
+            own = _delimited_as(layout, header, some)
+            columns, rejects, _ = _split(own, some, header.names)
+            own = completed(own, columns) if own.synonyms else own
+            part = mapping.rows(own, self.description.kind, columns, header.given(given))
+            part.rejects += rejects
+            parts.append(part)
+        return mapping.together(parts)
+
+
+def _begun(block: Block, *, comments: bool) -> tuple[Lines, Counter[str], int]:
+    """Clean lines without the blank ones (and comments); what was ignored."""
+    lines = clean(block)
+    why: Counter[str] = Counter()
+    if not len(lines):
+        return lines, why, 0
+    texts = lines.texts
+    blank = pc.equal(pc.binary_length(pc.utf8_trim_whitespace(texts)), 0).to_numpy(zero_copy_only=False)  # fmt: skip
+    drop = blank.copy()
+    why["blank line"] = int(blank.sum())
+    if comments:
+        comment = lines.block.array[lines.block.starts] == HASH
+        why["comment"] = int((comment & ~blank).sum())
+        drop |= comment
+    return lines.take(np.flatnonzero(~drop)), +why, int(blank.sum())
+
+
+def _marked(lines: Lines, layout: Layout) -> Mask:
+    if layout.marker is None:
+        return np.ones(len(lines), bool)
+    plain = not re.search(r"[\\^$.|?*+()\[\]{}]", layout.marker)
+    test = pc.match_substring if plain else pc.match_substring_regex
+    return test(lines.texts, layout.marker).to_numpy(zero_copy_only=False)
+
+
+def _syntax(layout: Layout, lines: Lines) -> Syntax:
+    between, spaced = layout.between, layout.spaced
+    if layout.engine == "cef":
+        return Syntax(b" ", b"=", b"", spaced=True, escapes=True)
+    if layout.engine == "leef":
+        return Syntax(_leef_delimiter(lines), b"=", b"", spaced=False, escapes=False)
+    return Syntax(
+        between.encode(),
+        layout.sign.encode(),
+        (layout.quotes or "").encode(),
+        spaced=spaced,
+        escapes=layout.escapes,
+        blank_keys=layout.blank_keys,
+    )
+
+
+def _leef_delimiter(lines: Lines) -> bytes:
+    """Tab, unless LEEF 2.0 says another one (which then stands first) or `^` is all there is."""
+    sample = lines.block.data[:4096]
+    match = re.match(rb"(?:0?x([0-9A-Fa-f]{2})|([^\w\s=]))\|", sample)
+    if match:
+        return bytes([int(match[1], 16)]) if match[1] else match[2]
+    return b"\t" if b"\t" in sample or b"^" not in sample else b"^"
+
+
+def _split(layout: Layout, lines: Lines, names: dict[str, int]) -> tuple[Split, list[Reject], IntArray]:  # fmt: skip
+    """Lines in columns; those whose quotes or number of columns are wrong are set aside."""
+    split = Split(
+        lines,
+        layout.delimiter.encode(),
+        names=names,
+        quotes=layout.quotes,
+        repeated=layout.repeated,
+        escapes=layout.escapes,
+    )
+    expected = layout.counts
+    bad = np.zeros(len(lines), bool)
+    rejects: list[Reject] = []
+    if layout.quotes:
+        bad = split.unpaired
+        rejects += [Reject(int(n), "its double quotes do not pair") for n in lines.numbers[bad]]
+    if expected:
+        wrong = ~np.isin(split.counts, expected) & ~bad
+        told = " or ".join(str(count) for count in expected[:4])
+        for row in np.flatnonzero(wrong):
+            reason = f"{split.counts[row]} columns where {told} are expected"
+            rejects.append(Reject(int(lines.numbers[row]), reason))
+        bad |= wrong
+    none = np.empty(0, np.int64)
+    if not bad.any():
+        return split, rejects, none
+    good = replace(layout, counts=[]) if not hasattr(layout, "model_copy") else layout.model_copy(update={"counts": []})  # fmt: skip
+    split, _, _ = _split(good, lines.take(np.flatnonzero(~bad)), names)
+    return split, rejects, none
+
+
+def _delimited_as(layout: Layout, header: Header, lines: Lines) -> Layout:
+    """The layout with the delimiter the data has, and as many columns as the header names."""
+    count = len(header.names)
+    delimiter, repeated = header.delimiter(lines, layout)
+    return layout.model_copy(
+        update={
+            "delimiter": delimiter,
+            "repeated": repeated,
+            "counts": [count, count + 1] if header.trailing else [count],
+            "quotes": None if header.raw else layout.quotes,
+        }
+    )
+
+
+def _matched(lines: Lines, patterns: Sequence[str]) -> tuple[Table, IntArray]:
+    """Columns from the named groups of the first pattern that fits; lines that fit none are left."""
+    texts = lines.texts
+    left = np.arange(len(lines))
+    order: list[IntArray] = []
+    groups: list[dict[str, pa.Array]] = []
+    for pattern in patterns:
+        if not len(left):
+            break
+        found = pc.extract_regex(texts.take(pa.array(left)) if order else texts, pattern=pattern)
+        fits = pc.is_valid(found).to_numpy(zero_copy_only=False)
+        if not fits.any():
+            continue
+        hit = found.filter(pa.array(fits))
+        order.append(left[fits])
+        groups.append({f.name: mapping._filled(hit.field(f.name)) for f in hit.type})
+        left = left[~fits]
+        texts_left = len(left)
+        if texts_left and len(order) == 1:
+            continue
+    rows = np.concatenate(order) if order else np.empty(0, np.int64)
+    rank = np.argsort(rows, kind="stable")
+    made: dict[str, pa.DictionaryArray] = {
+        name: fact.take(pa.array(rows[rank])) for name, fact in lines.facts.items()
+    }
+    for name in {name for group in groups for name in group}:
+        pieces = [
+            group[name] if name in group else pa.nulls(len(at), pa.string())
+            for group, at in zip(groups, order, strict=True)
+        ]
+        made[name] = coded(pa.chunked_array(pieces, pa.string())).take(pa.array(rank))
+    return Table(lines.numbers[rows[rank]], made), left

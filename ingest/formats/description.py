@@ -1,0 +1,157 @@
+"""A log format as it is described in YAML: the model. docs/formats.md is its reference.
+
+The same few lines describe a format that comes with Fairwatch (ingest/formats/products/) and one
+that only a site has (its own folder `formats/`).
+"""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from ingest.formats.block import RAW
+
+Verdict = Literal["allowed", "denied", "auth", "error", "unknown"]
+Kind = Literal["proxy", "firewall", "sensor", "resolver"]
+Engine = Literal["delimited", "pairs", "json", "pattern", "cef", "leef"]
+Unit = Literal["ms", "s", "us", "ns", "min", "h:m:s"]
+Decode = Literal["percent", "plus", "base64", "dns"]
+Target = Literal[
+    "client", "user", "method", "scheme", "host", "port", "path", "query", "url", "status",
+    "duration_ms", "bytes_down", "bytes_up", "referrer", "content_type", "user_agent",
+    "device_category",
+]  # fmt: skip
+NOTHING = ("", "-")
+assert {"client", "user", "url"} <= set(RAW.names)
+
+
+def _many(value: Any) -> Any:
+    return value if isinstance(value, list) or value is None else [value]
+
+
+def _regex(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"expected a regular expression: {error}") from None
+    return pattern
+
+
+Words = Annotated[list[str], BeforeValidator(_many)]
+Regex = Annotated[str, Field(min_length=1, max_length=8000)]
+
+
+class Model(BaseModel):
+    """Keys that are not known are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Take(Model):
+    """Where a field comes from: the first of the columns that says something, and what is done to it."""
+
+    from_: Words = Field([], alias="from")
+    value: str | None = None
+    match: Regex | None = None
+    words: dict[str, str] | None = None
+    join: str | None = None
+    unit: Unit | None = None
+    decode: Decode | None = None
+    nothing: list[str] = []
+    when: dict[str, Words] = {}
+
+
+def _takes(value: Any) -> Any:
+    """`column`, `{from: column, …}` or a list of them, as a list of Take."""
+    items = value if isinstance(value, list) else [value]
+    return [{"from": one} if isinstance(one, str | int) else one for one in items]
+
+
+Takes = Annotated[list[Take], BeforeValidator(_takes)]
+
+
+class When(Model):
+    """A way to write the time: columns (joined by a blank), how it is written, whose zone."""
+
+    from_: Words = Field(alias="from")
+    written: Words = Field(["iso"], alias="as")
+    zone: str | None = None
+    zone_from: str | None = None
+
+
+class Judge(Model):
+    """A column whose words say what the device did; `*` stands for any other word."""
+
+    from_: Words = Field(alias="from")
+    words: dict[str, Verdict]
+    match: Regex | None = None
+
+
+Judges = Annotated[list[Judge], BeforeValidator(_many)]
+Whens = Annotated[list[When], BeforeValidator(_many)]
+Condition = dict[str, Words]
+Conditions = Annotated[list[Condition], BeforeValidator(_many)]
+
+
+class Mapping(Model):
+    """Columns to fields. What a record's own mapping does not say, its layout's does."""
+
+    fields: dict[Target, Takes] = {}
+    time: Whens = []
+    verdict: Judges = []
+    default: Verdict | None = None
+    kind: Kind | None = None
+    columns: list[str] = []
+    extract: dict[str, Annotated[list[Regex], BeforeValidator(_many)]] = {}
+
+
+class Record(Mapping):
+    """One kind of record of a layout: which it is, and its fields, or why it is ignored."""
+
+    name: str = ""
+    when: Conditions = []
+    ignore: str | None = None
+
+
+class Layout(Mapping):
+    """One way a product writes: the engine with its settings, and what the columns mean."""
+
+    engine: Engine
+    marker: Regex | None = None
+    delimiter: str = ","
+    quotes: str | None = '"'
+    repeated: bool = False
+    escapes: bool = False
+    multiline: bool = False
+    header: Literal["none", "first", "directives"] = "none"
+    counts: list[int] = []
+    between: str = " "
+    sign: str = "="
+    spaced: bool = False
+    blank_keys: bool = False
+    patterns: list[Regex] = []
+    nothing: list[str] = []
+    synonyms: bool = False
+    syslog: bool = True
+    records: list[Record] = []
+    otherwise: Literal["ignore", "reject"] = "reject"
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Layout":
+        if self.engine == "pattern" and not self.patterns:
+            raise ValueError("expected `patterns` for the engine `pattern`")
+        if not (self.time or self.synonyms or any(r.time for r in self.records)):
+            raise ValueError("expected `time`: a row needs one")
+        return self
+
+
+class Description(Model):
+    """A product's log format: all the layouts it is written in."""
+
+    title: str = Field(min_length=1)
+    versions: str = ""
+    documentation: str = ""
+    kind: Kind = "proxy"
+    generic: bool = False
+    note: str = ""
+    layouts: list[Layout] = Field(min_length=1)

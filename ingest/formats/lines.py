@@ -1,0 +1,153 @@
+"""Records of a block as text, on their way through envelopes to an engine."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ingest.formats.arrays import TEXT
+from ingest.formats.block import NEWLINE, Block, IntArray
+
+Mask = npt.NDArray[np.bool_]
+
+
+class Columns(Protocol):
+    """What an engine makes of lines: columns of text by name, one value a record."""
+
+    numbers: IntArray
+
+    def column(self, name: str) -> pa.DictionaryArray | None:
+        """The column, null where a record has none; None where no record could have it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Whole records, one a line, in valid UTF-8; `facts`: columns an envelope said of each."""
+
+    block: Block
+    numbers: IntArray
+    facts: Mapping[str, pa.DictionaryArray] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @cached_property
+    def texts(self) -> pa.StringArray:
+        """Each record without its newline, without a copy."""
+        return between(self.block, self.block.starts, self.block.ends)
+
+    def take(self, keep: IntArray) -> "Lines":
+        """Some of the records, in their order."""
+        if len(keep) == len(self):
+            return self
+        facts = {name: column.take(pa.array(keep)) for name, column in self.facts.items()}
+        return Lines(cut(self.block, self.block.starts[keep], self.block.ends[keep]), self.numbers[keep], facts)  # fmt: skip
+
+    def at(self, starts: IntArray, facts: Mapping[str, pa.DictionaryArray]) -> "Lines":
+        """The same records from later starts on, with other facts."""
+        return Lines(cut(self.block, starts, self.block.ends), self.numbers, facts)
+
+
+def clean(block: Block) -> Lines:
+    """The lines of a block as UTF-8 without NUL, CR and byte order marks at their start."""
+    data = block.data
+    if not data.isascii():
+        try:
+            data.decode()
+        except UnicodeDecodeError:
+            data = data.decode("utf-8", "replace").encode()
+        data = data.replace(b"\xef\xbb\xbf", b"")
+    if b"\0" in data:
+        data = data.replace(b"\0", b"")
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n").replace(b"\r", b" ")
+    made = block if data is block.data else Block(data)
+    return Lines(made, np.arange(len(made.ends), dtype=np.int64))
+
+
+def between(block: Block, starts: IntArray, ends: IntArray, there: Mask | None = None) -> pa.Array:
+    """The bytes from each start to its end as text, null where not `there`.
+
+    Starts and ends ascend: s0 <= e0 <= s1 <= e1 and so on.
+    """
+    offsets = np.empty(2 * len(starts) + 1, np.int32)
+    offsets[0:-1:2], offsets[1::2] = starts, ends
+    offsets[-1] = offsets[-2] if len(starts) else 0
+    pieces = pa.StringArray.from_buffers(
+        2 * len(starts), pa.py_buffer(offsets), pa.py_buffer(block.data)
+    )
+    at = np.arange(0, 2 * len(starts), 2, dtype=np.int32)
+    return pieces.take(pa.array(at, mask=None if there is None else ~there))
+
+
+def cut(block: Block, starts: IntArray, ends: IntArray) -> Block:
+    """A block of other lines: from each start to its end, which is a newline."""
+    texts = between(block, starts, ends + 1)
+    return Block(joined(texts))
+
+
+def joined(texts: pa.StringArray) -> bytes:
+    """Texts that each end in a newline, as the bytes of a block."""
+    if not len(texts):
+        return b""
+    buffers = texts.buffers()
+    offsets = np.frombuffer(buffers[1], np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    return bytes(memoryview(buffers[2])[offsets[0] : offsets[-1]])
+
+
+def from_texts(
+    texts: pa.Array, numbers: IntArray, facts: Mapping[str, pa.DictionaryArray]
+) -> Lines:
+    """Lines of texts that came out of an envelope; newlines within become blanks."""
+    flat = pc.replace_substring_regex(texts, pattern=r"[\r\n]+$", replacement="")
+    flat = pc.replace_substring_regex(flat, pattern=r"[\r\n]+", replacement=" ")
+    ended = pc.binary_join_element_wise(flat, "\n", "")
+    ended = ended.combine_chunks() if isinstance(ended, pa.ChunkedArray) else ended
+    return Lines(Block(joined(ended)), numbers, facts)
+
+
+def coded(texts: pa.Array) -> pa.DictionaryArray:
+    """Text as a dictionary column."""
+    if isinstance(texts, pa.ChunkedArray):
+        texts = texts.combine_chunks()
+    found = texts.dictionary_encode()
+    return found if found.type == TEXT else found.cast(TEXT)
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Some records of others' columns."""
+
+    columns: Columns
+    rows: IntArray
+
+    @property
+    def numbers(self) -> IntArray:
+        """Their line numbers."""
+        return self.columns.numbers[self.rows]
+
+    def column(self, name: str) -> pa.DictionaryArray | None:
+        """A column of these records only."""
+        whole = self.columns.column(name)
+        return whole if whole is None else whole.take(pa.array(self.rows))
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns that are all made already."""
+
+    numbers: IntArray
+    made: Mapping[str, pa.DictionaryArray]
+
+    def column(self, name: str) -> pa.DictionaryArray | None:
+        """A column by name."""
+        return self.made.get(name)
+
+
+__all__ = ["NEWLINE", "Columns", "Lines", "Mask", "Subset", "Table", "between", "clean", "coded", "cut", "from_texts"]  # fmt: skip

@@ -1,0 +1,554 @@
+"""Columns of an engine into rows of RAW, as a description says: once per distinct value."""
+
+import base64
+import binascii
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from urllib.parse import unquote
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ingest.formats import times
+from ingest.formats.arrays import TEXT, codes_to_text, constant, text_of, values_of
+from ingest.formats.block import RAW, UNSAID, Given, IntArray, Parsed, Reject
+from ingest.formats.description import (  # fmt: skip
+    NOTHING,
+    Condition,
+    Decode,
+    Judge,
+    Kind,
+    Layout,
+    Record,
+    Take,
+    Unit,
+    When,
+)
+from ingest.formats.lines import Columns, Mask, Subset, coded
+
+TEXTS = ("client", "user", "method", "referrer", "content_type", "user_agent", "device_category")
+INTEGERS = ("duration_ms", "bytes_down", "bytes_up")
+CONTACTS: tuple[Kind, ...] = ("sensor", "resolver")
+UNITS: dict[Unit, float] = {"ms": 1, "s": 1000, "us": 0.001, "ns": 1e-6, "min": 60_000, "h:m:s": 1}
+DEFAULT_PORTS = {"http": "80", "https": "443", "ftp": "21"}
+LARGEST = 10**18
+
+
+@dataclass
+class Rules:
+    """A layout with one of its records laid over it, compiled."""
+
+    layout: Layout
+    record: Record | None
+    kind: Kind
+
+    def _laid(self, name: str) -> object:
+        own = getattr(self.record, name) if self.record is not None else None
+        return own or getattr(self.layout, name)
+
+    @cached_property
+    def fields(self) -> dict[str, list[Take]]:
+        """Target to sources, the record's before the layout's."""
+        return {**self.layout.fields, **(self.record.fields if self.record else {})}  # type: ignore[dict-item]
+
+    @cached_property
+    def time(self) -> list[When]:
+        """Ways to tell the time."""
+        return self._laid("time")  # type: ignore[return-value]
+
+    @cached_property
+    def verdict(self) -> list[Judge]:
+        """Ways to tell the verdict."""
+        return self._laid("verdict")  # type: ignore[return-value]
+
+    @cached_property
+    def default(self) -> str:
+        """The verdict where no word of the record says one."""
+        return str(self._laid("default") or "unknown")
+
+    @cached_property
+    def places(self) -> dict[str, str]:
+        """Names of positional columns."""
+        names: Sequence[str] = self._laid("columns")  # type: ignore[assignment]
+        return {name: str(place) for place, name in enumerate(names)}
+
+    @cached_property
+    def extract(self) -> dict[str, list[str]]:
+        """Columns that are cut further by a pattern with named groups."""
+        return {**self.layout.extract, **(self.record.extract if self.record else {})}
+
+    @cached_property
+    def contact(self) -> bool:
+        """Whether rows only say that a host was contacted."""
+        kind = (self.record.kind if self.record else None) or self.layout.kind or self.kind
+        return kind in CONTACTS
+
+
+class Named:
+    """Columns by the names a description uses: positions, extracted groups, aliases."""
+
+    def __init__(self, columns: Columns, rules: Rules, nothing: Sequence[str]) -> None:
+        self.columns, self.numbers = columns, columns.numbers
+        self._rules = rules
+        self._nothing = pa.array(sorted({*NOTHING, *nothing}))
+        self._made: dict[str, pa.DictionaryArray | None] = {}
+        self._groups: dict[str, pa.DictionaryArray] = {}
+        for name, patterns in rules.extract.items():
+            self._extract(name, patterns)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def raw(self, name: str) -> pa.DictionaryArray | None:
+        """The column as it stands, words for nothing included."""
+        if name in self._groups:
+            return self._groups[name]
+        return self.columns.column(self._rules.places.get(name, name))
+
+    def column(self, name: str) -> pa.DictionaryArray | None:
+        """The column with words for nothing as null."""
+        if name not in self._made:
+            found = self.raw(name)
+            self._made[name] = None if found is None else self._said(found)
+        return self._made[name]
+
+    def _said(self, column: pa.DictionaryArray) -> pa.DictionaryArray:
+        trimmed = pc.utf8_trim_whitespace(column.dictionary)
+        nothing = pc.is_in(trimmed, self._nothing)
+        if not pc.any(nothing).as_py() and trimmed.equals(column.dictionary):
+            return column
+        values = pc.if_else(nothing, pa.scalar(None, pa.string()), trimmed)
+        return codes_to_text(column.indices, values)
+
+    def _extract(self, name: str, patterns: Sequence[str]) -> None:
+        column = self.raw(name)
+        if column is None:
+            return
+        for pattern in patterns:
+            found = pc.extract_regex(column.dictionary, pattern=pattern)
+            for field in found.type:
+                made = codes_to_text(column.indices, _filled(found.field(field.name)))
+                known = self._groups.get(field.name)
+                self._groups[field.name] = made if known is None else first_of([known, made])
+
+
+def _filled(texts: pa.StringArray) -> pa.StringArray:
+    """A group that took no part is empty text in RE2: nothing."""
+    return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
+
+
+def first_of(columns: Sequence[pa.DictionaryArray]) -> pa.DictionaryArray:
+    """The first of several columns that says something, row by row."""
+    found = columns[0]
+    for other in columns[1:]:
+        if not found.null_count:
+            return found
+        if found.null_count == len(found):
+            found = other
+            continue
+        found = coded(pc.coalesce(found.cast(pa.string()), other.cast(pa.string())))
+    return found
+
+
+def holds(columns: Named, condition: Condition) -> Mask:
+    """Which records a condition is true of: all its columns have one of the words."""
+    result = np.ones(len(columns), bool)
+    for name, words in condition.items():
+        column = columns.column(name)
+        result &= _has(column, words, len(columns))
+    return result
+
+
+def _has(column: pa.DictionaryArray | None, words: Sequence[str], count: int) -> Mask:
+    if column is None:
+        return np.full(count, "absent" in words)
+    made = np.zeros(len(column.dictionary), bool)
+    texts = column.dictionary
+    plain = [w for w in words if not w.startswith("~") and w not in ("present", "absent")]
+    if plain:
+        made |= pc.is_in(texts, pa.array(plain)).to_numpy(zero_copy_only=False)
+    for word in words:
+        if word.startswith("~"):
+            made |= pc.match_substring_regex(texts, word[1:]).to_numpy(zero_copy_only=False)
+    if "present" in words:
+        made[:] = True
+    null = pc.is_null(column).to_numpy(zero_copy_only=False)
+    at = column.indices.fill_null(0).to_numpy(zero_copy_only=False)
+    found = made[at] if len(made) else np.zeros(count, bool)
+    # A null may stand in the dictionary itself.
+    return np.where(null, "absent" in words, found)
+
+
+def rows(layout: Layout, kind: Kind, columns: Columns, given: Given) -> Parsed:
+    """All records of a layout: rows, what is ignored and why, what is not understood and why."""
+    parts: list[Parsed] = []
+    whole = Rules(layout, None, kind)
+    left = np.arange(len(columns.numbers))
+    why: Counter[str] = Counter()
+    if not layout.records:
+        parts.append(_rows(whole, columns, given))
+        left = left[:0]
+    for record in layout.records:
+        if not len(left):
+            break
+        rules = Rules(layout, record, kind)
+        some = Subset(columns, left)
+        named = Named(some, rules, layout.nothing)
+        mine = np.ones(len(left), bool)
+        if record.when:
+            mine = np.logical_or.reduce([holds(named, c) for c in record.when])
+        if record.ignore is not None:
+            why[record.ignore] += int(mine.sum())
+        elif mine.any():
+            parts.append(_rows(rules, Subset(columns, left[mine]), given))
+        left = left[~mine]
+    result = together(parts)
+    result.why += +why
+    if len(left) and layout.otherwise == "ignore":
+        result.why["a record of another kind"] += len(left)
+    elif len(left):
+        result.rejects += [
+            Reject(int(n), "a record of a kind that is not described")
+            for n in columns.numbers[left]
+        ]
+    return result
+
+
+def together(parts: Sequence[Parsed]) -> Parsed:
+    """Several parts of a block as one, in the order of its lines."""
+    if len(parts) == 1:
+        return parts[0]
+    result = Parsed(RAW.empty_table())
+    tables = [p.rows for p in parts if p.rows.num_rows]
+    for part in parts:
+        result.rejects += part.rejects
+        result.why += part.why
+        result.folded = result.folded if part.folded is None else bool(part.folded)
+    if len(tables) == 1:
+        result.rows = tables[0]
+    elif tables:
+        table = pa.concat_tables(tables).unify_dictionaries()
+        order = np.argsort(table["line"].to_numpy(), kind="stable")
+        result.rows = table.take(pa.array(order)).combine_chunks()
+    return result
+
+
+def _rows(rules: Rules, columns: Columns, given: Given) -> Parsed:
+    named = Named(columns, rules, rules.layout.nothing)
+    count = len(named)
+    when, reasons, folded = _time(rules, named, given)
+    got = {name: field(named, takes) for name, takes in rules.fields.items()}
+    status = _status(got.get("status"), count)
+    url = _url(got, count)
+    method = got.get("method")
+    made: dict[str, pa.Array] = {
+        "line": pa.array(columns.numbers, pa.int64()),
+        "time": when,
+        "url": url,
+        "status": status,
+        "verdict": _verdict(rules, named, got.get("status"), count),
+        "grain": constant("contact", count) if rules.contact else grains(url, method),
+    }
+    for name in TEXTS:
+        column = got.get(name)
+        made[name] = constant(None, count) if column is None else column
+    for name in INTEGERS:
+        takes = rules.fields.get(name, [])  # type: ignore[call-overload]
+        made[name] = _numbers(named, takes, count)
+    table = pa.table([made[f.name] for f in RAW], schema=RAW)
+    return _complete(table, reasons, folded)
+
+
+def _complete(table: pa.Table, reasons: dict[int, str], folded: bool | None) -> Parsed:
+    """A row needs a time, a client or a user, and a host; without them it is a reject."""
+    parsed = Parsed(table, folded=folded)
+    no_time = pc.is_null(table["time"])
+    nobody = pc.and_(pc.is_null(table["client"]), pc.is_null(table["user"]))
+    keep = None
+    for bad, told in ((no_time, "the time is not understood"), (pc.is_null(table["url"]), "no URL or host"), (nobody, "no client address and no user")):  # fmt: skip
+        if keep is not None:
+            bad = pc.and_(keep, bad)
+        if not pc.any(bad).as_py():
+            continue
+        at = np.flatnonzero(bad.to_numpy())
+        numbers = table["line"].take(pa.array(at)).to_pylist()
+        parsed.rejects += [
+            Reject(n, reasons.get(row, told)) for row, n in zip(at.tolist(), numbers, strict=True)
+        ]
+        good = pc.invert(bad)
+        keep = good if keep is None else pc.and_(keep, good)
+    if keep is not None:
+        parsed.rows = table.filter(keep)
+    return parsed
+
+
+def _time(rules: Rules, named: Named, given: Given) -> tuple[pa.Array, dict[int, str], bool | None]:
+    made: pa.Array | None = None
+    reasons: dict[int, str] = {}
+    folded: bool | None = None
+    for way in rules.time:
+        columns = [named.column(name) for name in way.from_]
+        if any(c is None for c in columns):
+            continue
+        text = columns[0] if len(columns) == 1 else _glued(columns)
+        written = tuple(way.written)
+        if way.zone_from and (zone := named.column(way.zone_from)) is not None:
+            text = _glued([text, _offset_only(zone)], skip=True)
+            written = tuple(w if w.endswith("%z") else f"{w}%z" for w in written)
+        said = given if way.zone is None else replace(given, zone=ZoneInfo(way.zone))
+        found = times.parse(text, written, said)
+        folded = folded if found.folded is None else found.folded
+        if made is None:
+            made, reasons = found.ms, found.reasons
+        else:
+            made = pc.coalesce(made, found.ms)
+            reasons = {**reasons, **found.reasons}
+        if not made.null_count:
+            return made, {}, folded
+    if made is None:
+        return pa.nulls(len(named), pa.int64()), reasons, folded
+    null = pc.is_null(made).to_numpy(zero_copy_only=False)
+    return made, {row: r for row, r in reasons.items() if null[row]}, folded
+
+
+def _offset_only(zone: pa.DictionaryArray) -> pa.DictionaryArray:
+    """Offsets such as `+0100`; zone names are ambiguous (`IST` is three), so they say nothing."""
+
+    def plain(text: str) -> str | None:
+        match = re.search(r"[+-]\d{1,2}:?\d\d$|^(?:UTC|GMT|Z)$", text.strip())
+        return match[0] if match else None
+
+    return text_of(zone, plain)
+
+
+def _glued(columns: Sequence[pa.DictionaryArray], *, skip: bool = False, by: str = " ") -> pa.DictionaryArray:  # fmt: skip
+    texts = [c.cast(pa.string()) for c in columns]
+    nulls = "skip" if skip else "emit_null"
+    return coded(pc.binary_join_element_wise(*texts, by, null_handling=nulls))
+
+
+def field(named: Named, takes: Sequence[Take]) -> pa.DictionaryArray | None:
+    """The first source of a field that says something, as text."""
+    found: list[pa.DictionaryArray] = []
+    for take in takes:
+        made = _taken(named, take)
+        if made is None:
+            continue
+        found.append(made)
+        if not made.null_count:
+            break
+    return first_of(found) if found else None
+
+
+def _taken(named: Named, take: Take) -> pa.DictionaryArray | None:
+    if take.from_:
+        columns = [c for name in take.from_ if (c := named.column(name)) is not None]
+        if not columns:
+            return None
+        column = _glued(columns, by=take.join) if take.join is not None else first_of(columns)
+    else:
+        column = constant(take.value, len(named))
+    if take.match:
+        found = pc.extract_regex(column.dictionary, pattern=_grouped(take.match))
+        column = codes_to_text(column.indices, _filled(found.field("x")))
+    if take.nothing:
+        gone = frozenset(take.nothing)
+        column = text_of(column, lambda text: None if text in gone else text)
+    if take.words is not None:
+        words = take.words
+        column = text_of(column, lambda text: words.get(text, words.get("*")))
+    if take.decode:
+        column = text_of(column, DECODERS[take.decode])
+    if take.from_ and take.value is not None:
+        column = text_of(column, lambda _: take.value)
+    if take.when:
+        mask = holds(named, take.when)
+        column = column.take(pa.array(np.arange(len(column)), mask=~mask))
+    return column
+
+
+def _grouped(pattern: str) -> str:
+    """The first group of a pattern by the name RE2 needs."""
+    return (
+        pattern if "(?P<x>" in pattern else re.sub(r"(?<!\\)\((?!\?)", "(?P<x>", pattern, count=1)
+    )
+
+
+def _base64(text: str) -> str | None:
+    try:
+        return base64.b64decode(text, validate=True).decode("utf-8", "replace")
+    except (binascii.Error, ValueError):
+        return text
+
+
+def _dns(text: str) -> str:
+    """A name as it is, or with its length bytes as Windows writes it: `(3)www(7)example(3)com(0)`."""
+    return re.sub(r"\(\d{1,2}\)", ".", text).strip(".") or "."
+
+
+DECODERS: dict[Decode, Callable[[str], str | None]] = {
+    "percent": lambda text: unquote(text, errors="replace"),
+    "plus": lambda text: text.replace("+", " "),
+    "base64": _base64,
+    "dns": _dns,
+}
+
+
+def _numbers(named: Named, takes: Sequence[Take], count: int) -> pa.Array:
+    made: pa.Array | None = None
+    for take in takes:
+        column = _taken(named, take)
+        if column is None:
+            continue
+        unit: Unit = take.unit or "ms"
+        found = values_of(column, lambda text, u=unit: number(text, u), pa.int64())  # type: ignore[misc]
+        made = found if made is None else pc.coalesce(made, found)
+    return pa.nulls(count, pa.int64()) if made is None else made
+
+
+def number(text: str, unit: Unit = "ms") -> int | None:
+    """A count, or a length of time in milliseconds; None where the text is neither."""
+    if unit == "h:m:s":
+        match = re.fullmatch(r"(?:(\d{1,6})[:h])?(\d{1,3})[:m](\d{1,3})(?:[.,]\d+)?s?", text)
+        return match and ((int(match[1] or 0) * 60 + int(match[2])) * 60 + int(match[3])) * 1000  # type: ignore[return-value]
+    match = re.match(r"-?\d{1,18}(?![\d])(?:\.\d{1,9})?", text.replace(",", ""))
+    if not match:
+        return None
+    value = match[0]
+    if "." not in value and unit == "ms":
+        return int(value)
+    made = round(float(value) * UNITS[unit])
+    return made if abs(made) < LARGEST else None
+
+
+def _status(column: pa.DictionaryArray | None, count: int) -> pa.Array:
+    if column is None:
+        return pa.nulls(count, pa.int16())
+
+    def status(text: str) -> int | None:
+        match = re.match(r"\d{3}(?!\d)", text)
+        return int(match[0]) or None if match and 100 <= int(match[0]) < 1000 else None
+
+    return values_of(column, status, pa.int16())
+
+
+def _verdict(rules: Rules, named: Named, status: pa.DictionaryArray | None, count: int) -> pa.Array:
+    found: list[pa.DictionaryArray] = []
+    if status is not None:
+        # A proxy that asks for a password denies nothing.
+        found.append(text_of(status, lambda text: "auth" if text.startswith("407") else None))
+    for judge in rules.verdict:
+        for name in judge.from_:
+            column = named.raw(name)
+            if column is not None:
+                found.append(text_of(column, _judged(judge)))
+    found.append(constant(rules.default, count))
+    return first_of(found)
+
+
+def _judged(judge: Judge) -> Callable[[str], str | None]:
+    words = {word.casefold(): verdict for word, verdict in judge.words.items()}
+    pattern = re.compile(judge.match) if judge.match else None
+
+    def said(text: str) -> str | None:
+        if pattern:
+            match = pattern.search(text)
+            if not match:
+                return None
+            text = match[1] if match.groups() else match[0]
+        text = text.strip().casefold()
+        return words.get(text) or (words.get("*") if text else None)
+
+    return said
+
+
+def _url(got: dict[str, pa.DictionaryArray | None], count: int) -> pa.DictionaryArray:
+    """One URL of what the log says in pieces; a scheme it does not say is left out: `//host/path`."""
+    url = got.get("url")
+    pieces = [got.get(name) for name in ("scheme", "host", "port", "path", "query")]
+    if all(p is None for p in pieces):
+        return constant(None, count) if url is None else text_of(url, _rooted)
+    columns = [constant(None, count) if c is None else c for c in (url, *pieces)]
+    indices, combinations = distinct(columns)
+    return codes_to_text(indices, [_composed(*parts) for parts in combinations])
+
+
+def distinct(
+    columns: Sequence[pa.DictionaryArray],
+) -> tuple[pa.Array, list[tuple[str | None, ...]]]:
+    """Each row's number in a list of the distinct combinations of values."""
+    known: list[tuple[str | None, ...]] = [()]
+    index = pa.array(np.zeros(len(columns[0]), np.int64))
+    for column in columns:
+        values = [*column.dictionary.to_pylist(), None]
+        width = len(values)
+        own = pc.fill_null(column.indices.cast(pa.int64()), width - 1)
+        pair = pc.add(pc.multiply(index, width), own).dictionary_encode()
+        known = [(*known[p // width], values[p % width]) for p in pair.dictionary.to_pylist()]
+        index = pair.indices.cast(pa.int64())
+    return index, known
+
+
+SCHEMED = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
+
+
+def _rooted(url: str) -> str | None:
+    """A URL without its scheme keeps its path: `//host/path`."""
+    if SCHEMED.match(url) or url.startswith("//") or "/" not in url:
+        return url
+    return None if url.startswith("/") else f"//{url}"
+
+
+def _composed(
+    url: str | None,
+    scheme: str | None,
+    host: str | None,
+    port: str | None,
+    path: str | None,
+    query: str | None,
+) -> str | None:
+    scheme = scheme.lower() if scheme else None
+    if url and SCHEMED.match(url):
+        return url
+    if url and not url.startswith(("/", "?")) and url != host:
+        return f"{scheme}://{url}" if scheme else _rooted(url)
+    if not host:
+        return None
+    authority = _authority(host, port, scheme)
+    rest = path if url is None or url == host else url
+    if rest is None and query is None:
+        return authority
+    rest = rest or "/"
+    rest = rest if rest.startswith(("/", "?")) else f"/{rest}"
+    if query:
+        rest += query if query.startswith("?") else f"?{query}"
+    return f"{scheme}://{authority}{rest}" if scheme else f"//{authority}{rest}"
+
+
+def _authority(host: str, port: str | None, scheme: str | None) -> str:
+    colons = host.count(":")
+    if colons > 1 and not host.startswith("["):
+        host, colons = f"[{host}]", 0
+    known = colons == 1 and not host.startswith("[")
+    if known or not port or not port.isdigit() or port == "0":
+        return host
+    return host if DEFAULT_PORTS.get(scheme or "") == port else f"{host}:{port}"
+
+
+def grains(url: pa.DictionaryArray, method: pa.DictionaryArray | None) -> pa.DictionaryArray:
+    """`page` where a request's path is known, `tunnel` where at most a host is."""
+    pages = text_of(url, lambda text: "page" if "//" in text[:12] else "tunnel")
+    if method is None:
+        return pages
+    tunnel = pc.fill_null(pc.equal(method.cast(TEXT), "CONNECT"), False)
+    if not pc.any(tunnel).as_py():
+        return pages
+    return coded(pc.if_else(tunnel, "tunnel", pages.cast(pa.string())))
+
+
+__all__ = ["UNSAID", "IntArray", "rows", "together"]

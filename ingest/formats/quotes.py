@@ -1,0 +1,94 @@
+"""Which bytes of a block stand within quotes, line by line."""
+
+import numpy as np
+
+from ingest.formats.block import BACKSLASH, NEWLINE, Block, IntArray
+from ingest.formats.lines import Mask
+
+
+def at(block: Block, byte: int) -> IntArray:
+    """Positions of one byte."""
+    return np.flatnonzero(block.array == byte)
+
+
+def unescaped(block: Block, positions: IntArray) -> IntArray:
+    """Those of the positions that no odd run of backslashes precedes."""
+    if BACKSLASH not in block.data or not len(positions):
+        return positions
+    slashes = at(block, BACKSLASH)
+    number = np.arange(len(slashes))
+    fresh = np.diff(slashes, prepend=-2) != 1
+    run = number - np.maximum.accumulate(np.where(fresh, number, 0)) + 1
+    found = np.minimum(np.searchsorted(slashes, positions - 1), len(slashes) - 1)
+    odd = (slashes[found] == positions - 1) & (run[found] % 2 == 1)
+    return positions[~odd]
+
+
+class Quoted:
+    """The quotes of a block, counted from the start of each line."""
+
+    def __init__(self, block: Block, quote: int, *, escapes: bool) -> None:
+        marks = at(block, quote) if quote in block.data else block.ends[:0]
+        self.positions = unescaped(block, marks) if escapes else marks
+        self._first = np.searchsorted(self.positions, block.starts)
+        self.counts = np.diff(np.append(self._first, len(self.positions)))
+
+    def inside(self, positions: IntArray, line: IntArray) -> Mask:
+        """Whether each position stands after an odd number of quotes of its line."""
+        if not len(self.positions):
+            return np.zeros(len(positions), bool)
+        before = np.searchsorted(self.positions, positions)
+        odd: Mask = (before - self._first[line]) % 2 == 1
+        return odd
+
+    def closing(self, opening: IntArray, otherwise: IntArray) -> IntArray:
+        """The quote after each opening one, or the end of the line where none comes."""
+        if not len(self.positions):
+            return otherwise
+        after = np.searchsorted(self.positions, opening, side="right")
+        found = self.positions[np.minimum(after, len(self.positions) - 1)]
+        return np.where((after < len(self.positions)) & (found < otherwise), found, otherwise)
+
+
+def records(block: Block, quote: int, *, most: int = 50) -> tuple[Block, IntArray]:
+    """Lines whose quotes are open joined with the following ones; the line each record begins at.
+
+    A record of more than `most` lines is none: its first line stays alone.
+    """
+    odd = Quoted(block, quote, escapes=False).counts % 2 == 1
+    numbers = np.arange(len(odd), dtype=np.int64)
+    if not odd.any():
+        return block, numbers
+    begins = np.ones(len(odd), bool)
+    places = np.flatnonzero(odd).tolist()
+    index = 0
+    while index + 1 < len(places):
+        first, last = places[index], places[index + 1]
+        if last - first < most:
+            begins[first + 1 : last + 1] = False
+            index += 2
+        else:
+            index += 1
+    data = bytearray(block.data)
+    for inner in np.flatnonzero(~begins).tolist():
+        data[block.starts[inner] - 1] = ord(" ")
+    return Block(bytes(data)), numbers[begins]
+
+
+def whole_records(data: bytes, quote: int, *, most: int = 50) -> int:
+    """How many bytes of `data` are records that the following bytes cannot belong to."""
+    block = Block(data)
+    odd = np.flatnonzero(Quoted(block, quote, escapes=False).counts % 2 == 1)
+    index, open_line = 0, None
+    while index < len(odd):
+        if index + 1 < len(odd) and odd[index + 1] - odd[index] < most:
+            index += 2
+            continue
+        open_line = odd[index]
+        index += 1
+    if open_line is None or len(block.ends) - open_line >= most:
+        return len(data)
+    return int(block.starts[open_line])
+
+
+__all__ = ["NEWLINE", "Quoted", "at", "records", "unescaped", "whole_records"]

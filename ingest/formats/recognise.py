@@ -1,0 +1,282 @@
+"""Which format a file is in: every candidate reads a sample, and the lines that fit are counted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from ingest.formats import envelopes
+from ingest.formats.block import NOTHING_SAID, RAW, UNSAID, Block, Given, Parsed, Reject
+from ingest.formats.lines import Lines, clean
+from ingest.formats.mapping import together
+from ingest.formats.objects import Objects
+
+SAMPLE_LINES = 200
+CERTAIN = 0.5
+MOST_FORMATS = 4
+Order = Literal["dmy", "mdy"]
+
+
+class Format(Protocol):
+    """What a format is to the rest.
+
+    `lead` and `whole` are asked in the order of the file, `parse` by several threads at once.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def versions(self) -> str: ...
+    @property
+    def generic(self) -> bool: ...
+    def lead(self, lead: bytes, data: bytes, /) -> bytes: ...
+    def whole(self, data: bytes, /) -> int: ...
+    def parse(self, block: Block, given: Given = NOTHING_SAID, /) -> Parsed: ...
+
+
+@dataclass(frozen=True)
+class Wrapped:
+    """A format whose lines are carried by something else: JSON objects, or a syslog header."""
+
+    inner: Format
+    carrier: str  # a key of the objects, or `syslog`
+
+    @property
+    def name(self) -> str:
+        """The inner format's."""
+        return self.inner.name
+
+    @property
+    def title(self) -> str:
+        """Both, as a person would say it."""
+        return f"{self.inner.title} in {'syslog' if self.carrier == 'syslog' else 'JSON'}"
+
+    @property
+    def versions(self) -> str:
+        """The inner format's."""
+        return self.inner.versions
+
+    @property
+    def generic(self) -> bool:
+        """The inner format's."""
+        return self.inner.generic
+
+    def lead(self, lead: bytes, data: bytes) -> bytes:
+        """Header lines of the inner format, unwrapped."""
+        if self.inner.lead(b"", b"#Fields: a b\n") or self.inner.lead(b"", b"a,b\n"):
+            return self.inner.lead(lead, self._open(clean(Block(data)))[0].block.data)
+        return lead
+
+    def whole(self, data: bytes) -> int:
+        """A record is a line."""
+        return len(data)
+
+    def parse(self, block: Block, given: Given = NOTHING_SAID) -> Parsed:
+        """The inner format's rows; lines without one in them are rejects."""
+        lines = clean(block)
+        inside, rejects = self._open(lines)
+        parsed = renumbered(self.inner.parse(inside.block, given), inside)
+        parsed.rejects += rejects
+        return parsed
+
+    def _open(self, lines: Lines) -> tuple[Lines, list[Reject]]:
+        if not len(lines):
+            return lines, []
+        if self.carrier == "syslog":
+            return envelopes.syslog(lines), []
+        inside = envelopes.unwrapped(lines, self.carrier)
+        missing = np.setdiff1d(lines.numbers, inside.numbers)
+        return inside, [Reject(int(n), "no log line in its envelope") for n in missing]
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """Several formats in one file: a line is what the first of them makes a row of."""
+
+    formats: tuple[Format, ...]
+
+    @property
+    def name(self) -> str:
+        """All their names."""
+        return "+".join(dict.fromkeys(f.name for f in self.formats))
+
+    @property
+    def title(self) -> str:
+        """All their titles."""
+        return " and ".join(dict.fromkeys(f.title for f in self.formats))
+
+    @property
+    def versions(self) -> str:
+        """The first one's."""
+        return self.formats[0].versions
+
+    @property
+    def generic(self) -> bool:
+        """Whether all of them guess."""
+        return all(f.generic for f in self.formats)
+
+    def lead(self, lead: bytes, data: bytes) -> bytes:
+        """The header of the first format that knows headers."""
+        for one in self.formats:
+            if found := one.lead(lead, data):
+                return found
+        return lead
+
+    def whole(self, data: bytes) -> int:
+        """As far as all of them agree."""
+        return min(one.whole(data) for one in self.formats)
+
+    def parse(self, block: Block, given: Given = NOTHING_SAID) -> Parsed:
+        """Each format reads what the ones before did not understand."""
+        parsed = self.formats[0].parse(block, given)
+        for other in self.formats[1:]:
+            if not parsed.rejects:
+                break
+            numbers = np.array(sorted({r.line for r in parsed.rejects}), np.int64)
+            some = Lines(block, np.arange(len(block.ends), dtype=np.int64)).take(numbers)
+            again = renumbered(other.parse(some.block, given), some)
+            still = {r.line for r in again.rejects}
+            # What the first format said of a line stands; only what the other reads is taken.
+            parsed.rejects = [r for r in parsed.rejects if r.line in still]
+            again.rejects = []
+            parsed = together([parsed, again])
+        return parsed
+
+
+def renumbered(parsed: Parsed, lines: Lines) -> Parsed:
+    """A parse of some lines by the numbers they have in the block they came from."""
+    import pyarrow as pa
+
+    numbers = lines.numbers
+    rows = parsed.rows
+    if rows.num_rows:
+        line = pa.array(numbers[rows["line"].to_numpy()])
+        parsed.rows = rows.set_column(RAW.get_field_index("line"), "line", line)
+    parsed.rejects = [Reject(int(numbers[r.line]), r.reason) for r in parsed.rejects]
+    return parsed
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """The format a sample fits best, the share of its lines that fit, and that in words."""
+
+    format: Format | None
+    confidence: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class Score:
+    """How a format read a sample."""
+
+    format: Format
+    rows: int
+    ignored: int
+    rejects: tuple[int, ...]
+
+    @property
+    def fits(self) -> int:
+        """Lines that were rows, or ignored on purpose."""
+        return self.rows + self.ignored
+
+    @property
+    def worth(self) -> float:
+        """Rows count most: a format that ignores everything understands nothing."""
+        return self.rows + 0.4 * self.ignored
+
+
+def recognise(sample: bytes, formats: Sequence[Format], given: Given = NOTHING_SAID) -> Recognised:
+    """The format most lines of a sample fit; several where each reads lines the others do not."""
+    lines = sample.split(b"\n")[: SAMPLE_LINES + 1]
+    cut = b"\n".join(lines[:SAMPLE_LINES]).rstrip(b"\n") + b"\n"
+    if not cut.strip():
+        return Recognised(None, 0.0, "it holds no line")
+    block = Block(cut)
+    count = len(block.ends)
+    # Zone and order are the source's; which format it is does not hang on them.
+    given = replace(given, zone=given.zone or ZoneInfo("UTC"), order=given.order or "dmy")
+    best = _best(block, [f for f in formats if not f.generic], given)
+    if best is None or best.fits <= CERTAIN * count:
+        best = _carried(block, formats, given, best)
+    if best is None or best.fits <= CERTAIN * count:
+        guess = _best(block, [f for f in formats if f.generic], given)
+        best = guess if guess and (best is None or guess.worth > best.worth) else best
+    if best is None:
+        return Recognised(None, 0.0, f"no line fits any of {len(formats)} formats")
+    chosen = _with_others(block, best, formats, given)
+    share = chosen.fits / count
+    told = f"{chosen.fits} of the first {count} lines fit {chosen.format.title}"
+    if share <= CERTAIN:
+        tried = ", ".join(f.title for f in formats[:3]) + (
+            " and others" if len(formats) > 3 else ""
+        )
+        return Recognised(None, share, f"{told} (tried: {tried})")
+    return Recognised(chosen.format, share, told)
+
+
+def score(block: Block, format_: Format, given: Given) -> Score:
+    """How one format reads a sample; what only the configuration lacks counts as read."""
+    lead = format_.lead(given.lead, block.data)
+    parsed = format_.parse(block, replace(given, lead=lead))
+    unsaid = sum(r.reason in UNSAID for r in parsed.rejects)
+    bad = tuple(r.line for r in parsed.rejects if r.reason not in UNSAID)
+    return Score(format_, parsed.rows.num_rows + unsaid, parsed.ignored, bad)
+
+
+def _best(block: Block, formats: Sequence[Format], given: Given) -> Score | None:
+    scores = [score(block, one, given) for one in formats]
+    scores = [s for s in scores if s.fits]
+    return max(scores, key=lambda s: s.worth, default=None)
+
+
+def _carried(block: Block, formats: Sequence[Format], given: Given, best: Score | None) -> Score | None:  # fmt: skip
+    """The best reading of what JSON objects or syslog headers carry, where that is better."""
+    carriers = _carriers(block)
+    for carrier in carriers:
+        inside = Wrapped(formats[0], carrier)._open(clean(block))[0]
+        if not len(inside):
+            continue
+        specific = [f for f in formats if not f.generic]
+        found = _best(inside.block, specific, given)
+        if found and found.rows > (best.rows if best else 0):
+            best = score(block, Wrapped(found.format, carrier), given)
+    return best
+
+
+def _carriers(block: Block) -> list[str]:
+    found = []
+    lines = clean(block)
+    if block.data.lstrip()[:1] == b"{":
+        objects = Objects(lines)
+        for name in envelopes.WRAPPED_IN:
+            column = objects.column(name)
+            if column is not None and column.null_count < len(column) and len(column.dictionary[0].as_py()) > 12:  # fmt: skip
+                found.append(name)
+    elif envelopes.syslog(lines) is not lines:
+        found.append("syslog")
+    return found
+
+
+def _with_others(block: Block, best: Score, formats: Sequence[Format], given: Given) -> Score:
+    """The best format, and others for the lines it does not understand."""
+    chosen = best
+    while chosen.rejects and isinstance(block, Block):
+        members = chosen.format.formats if isinstance(chosen.format, Mixed) else (chosen.format,)
+        if len(members) >= MOST_FORMATS:
+            break
+        some = Lines(block, np.arange(len(block.ends), dtype=np.int64))
+        left = some.take(np.array(sorted(set(chosen.rejects)), np.int64))
+        others = [f for f in formats if not f.generic and f.name not in {m.name for m in members}]
+        others += [f for f in formats if f.name in {m.name for m in members} and f not in members]
+        found = _best(left.block, others, given)
+        if found is None or found.rows < max(1, 0.5 * len(left)):
+            break
+        mixed = score(block, Mixed((*members, found.format)), given)
+        if mixed.rows <= chosen.rows:
+            break
+        chosen = mixed
+    return chosen

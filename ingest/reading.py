@@ -1,0 +1,49 @@
+"""What must be settled before lines are read: header, zone, order of day and month, year."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from errors import BadConfiguration
+from ingest.formats import Block, Format, Given
+from ingest.formats.block import UNORDERED, ZONELESS
+from ingest.formats.recognise import Order
+
+Pieces = Callable[[], Iterator[bytes]]
+
+
+def prepare(format_: Format, given: Given, sample: bytes, pieces: Pieces, where: str) -> Given:
+    """What to hand to the parser for the first line of a file; raises BadConfiguration.
+
+    `sample`: the beginning of the file; `pieces`: all of it from the start, for what only the whole
+    file can tell: whether a number above twelve ever stands where day or month are.
+    """
+    whole = sample[: sample.rfind(b"\n") + 1] or sample + b"\n"
+    given = replace(given, lead=given.lead or format_.lead(b"", whole))
+    reasons = {r.reason for r in format_.parse(Block(whole), given).rejects}
+    if ZONELESS in reasons:
+        raise BadConfiguration(
+            f"{where}: the times of {format_.title} carry no zone; set `timezone` for this source "
+            f"in fairwatch.yaml (such as Europe/London), so that they are not guessed."
+        )
+    if UNORDERED in reasons:
+        order = _order(format_, given, pieces)
+        if order is None:
+            raise BadConfiguration(
+                f"{where}: day and month cannot be told apart anywhere in the file; set `dates: dmy` "
+                f"or `dates: mdy` for this source in fairwatch.yaml."
+            )
+        return replace(given, order=order)
+    return given
+
+
+def _order(format_: Format, given: Given, pieces: Pieces) -> Order | None:
+    """The order in which more dates exist, over the whole file; None where both do as well."""
+    lead = given.lead
+    for data in pieces():
+        said = replace(given, lead=lead)
+        dmy = format_.parse(Block(data), replace(said, order="dmy")).rows.num_rows
+        mdy = format_.parse(Block(data), replace(said, order="mdy")).rows.num_rows
+        if dmy != mdy:
+            return "dmy" if dmy > mdy else "mdy"
+        lead = format_.lead(lead, data)
+    return None
