@@ -9,7 +9,6 @@ repository. Upstream's known errors are in `corpus-exceptions.yaml` with a reaso
 
 import argparse
 import fnmatch
-import inspect
 import os
 import re
 import sys
@@ -31,9 +30,8 @@ sys.path[:0] = [path for path in (str(ROOT), str(ROOT / "bench")) if path not in
 
 from corpus_truth import FIELDS, NOTHING, Sample, Truth, Value, is_address, samples
 
-import fairwatch.check as checking
-from fairwatch.check import Checked, check, rows
-from ingest.formats import named
+from fairwatch.check import Assumed, Checked, check, normalised, opened
+from ingest.formats import all_formats
 
 FLOORS = ROOT / "tests" / "data" / "corpus-floors.yaml"
 EXCEPTIONS = ROOT / "bench" / "corpus-exceptions.yaml"
@@ -53,27 +51,15 @@ class Reading:
 
 def read(path: Path, timezone: ZoneInfo) -> Reading:
     """The one place that calls Fairwatch, with formats `auto`: adjust it here when that changes."""
-    formats = named("auto")
-    reading = Reading(check(path, formats, **_zone(check, timezone)))
+    assumed = Assumed(timezone)
+    reading = Reading(check(path, all_formats(), assumed))
     if reading.checked.format is None or reading.checked.error:
         return reading
-    reading.rows = list(rows(path, formats, keep_url=True, **_zone(rows, timezone)))
-    with checking._open(path) as stream:
-        chosen, _ = checking._recognised(stream, formats, **_zone(checking._recognised, timezone))
-        assert chosen is not None, "it was recognised a moment ago"
-        parsed = checking._parsed(stream, chosen, **_zone(checking._parsed, timezone))
-        reading.rejected = {
-            piece.first_line + reject.line for piece, told in parsed for reject in told.rejects
-        }
+    with opened(path, all_formats(), assumed) as under_way:
+        for piece, parsed in under_way.parsed():
+            reading.rows += normalised(piece, parsed, keep_url=True)
+            reading.rejected |= {piece.first_line + r.line for r in parsed.rejects}
     return reading
-
-
-def _zone(function: Any, timezone: ZoneInfo) -> dict[str, Any]:
-    """The time zone as an argument, for functions that take one."""
-    parameter = inspect.signature(function).parameters.get("timezone")
-    if parameter is None:
-        return {}
-    return {"timezone": timezone.key if parameter.annotation is str else timezone}
 
 
 @dataclass

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -71,7 +71,7 @@ class Checked:
 
 
 @dataclass
-class _Open:
+class Reading:
     """A file under way: its stream, its format, and what is given for its next piece."""
 
     stream: Stream
@@ -93,14 +93,13 @@ class _Open:
 
 def check(path: Path, formats: Sequence[Format], assumed: Assumed | None = None) -> Checked:
     """Read a whole file without keeping anything."""
-    with closing(Stream(path, True, LINE_BYTES, EXPANSION)) as stream:
-        under_way = _begin(path, stream, formats, assumed or Assumed())
+    with opened(path, formats, assumed or Assumed()) as under_way:
         chosen = under_way.format
         result = Checked(
             str(path),
             chosen.name if chosen else None,
             under_way.reason,
-            stream.packed,
+            under_way.stream.packed,
             round(under_way.confidence, 3),
         )
         result.present = dict.fromkeys(PRESENT, False)
@@ -122,21 +121,27 @@ def rows(
     path: Path, formats: Sequence[Format], assumed: Assumed | None = None, *, keep_url: bool
 ) -> Iterator[dict[str, Any]]:
     """Normalised rows as `check-logs --rows` prints them; raises UnreadableInput."""
-    with closing(Stream(path, True, LINE_BYTES, EXPANSION)) as stream:
-        under_way = _begin(path, stream, formats, assumed or Assumed())
+    with opened(path, formats, assumed or Assumed()) as under_way:
         if under_way.format is None:
             raise UnreadableInput(f"{path}: not recognised: {under_way.reason}.")
         for piece, parsed in under_way.parsed():
-            yield from _normalised(piece, parsed, keep_url)
+            yield from normalised(piece, parsed, keep_url=keep_url)
 
 
-def _begin(path: Path, stream: Stream, formats: Sequence[Format], assumed: Assumed) -> _Open:
+@contextmanager
+def opened(path: Path, formats: Sequence[Format], assumed: Assumed) -> Iterator[Reading]:
+    """A file whose format is known, ready to be read once."""
+    with closing(Stream(path, True, LINE_BYTES, EXPANSION)) as stream:
+        yield _begin(path, stream, formats, assumed)
+
+
+def _begin(path: Path, stream: Stream, formats: Sequence[Format], assumed: Assumed) -> Reading:
     """Recognise and prepare; a zone that is missing is UTC here, and said to be."""
     latest = int((written(path) or 0) * 1000)
     said = Given(b"", assumed.zone, assumed.order, latest, columns=assumed.columns)
     found = recognise(stream.sample[:SAMPLE], formats, said)
     format_ = found.format or (formats[0] if len(formats) == 1 else None)
-    under_way = _Open(stream, format_, found.confidence, found.reason, said)
+    under_way = Reading(stream, format_, found.confidence, found.reason, said)
     if format_ is None:
         return under_way
     stream.whole = format_.whole
@@ -158,7 +163,7 @@ def _begin(path: Path, stream: Stream, formats: Sequence[Format], assumed: Assum
     return under_way
 
 
-def _count_all(result: Checked, under_way: _Open) -> None:
+def _count_all(result: Checked, under_way: Reading) -> None:
     seen = np.empty(0, np.int64)
     why: Counter[str] = Counter()
     for piece, parsed in under_way.parsed():
@@ -240,7 +245,8 @@ def _grade(result: Checked) -> str:
     return f"tunnels only: grade C at best; {names}"
 
 
-def _normalised(piece: Piece, parsed: Parsed, keep_url: bool) -> Iterator[dict[str, Any]]:
+def normalised(piece: Piece, parsed: Parsed, *, keep_url: bool) -> Iterator[dict[str, Any]]:
+    """Rows in the shape of `check-logs --rows`."""
     table = parsed.rows
     if not table.num_rows:
         return

@@ -10,7 +10,7 @@ from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fairwatch.check import _normalised
+from fairwatch.check import normalised
 from ingest.formats import PRODUCTS, Format, all_formats, named, recognise
 from ingest.formats.block import RAW, UNSAID, Block, Given, Parsed
 from ingest.streams import Piece
@@ -44,7 +44,7 @@ def parse(format_: Format, lines: list[bytes], facts: Given) -> Parsed:
 
 def rows_of(parsed: Parsed) -> dict[int, dict[str, Any]]:
     """Rows by line (0-based), with the names of RAW and those of `check-logs --rows`."""
-    made = _normalised(Piece(b"", 1, 1), parsed, True)
+    made = normalised(Piece(b"", 1, 1), parsed, keep_url=True)
     raws = parsed.rows.to_pylist()
     return {r["line"]: {**r, **m} for r, m in zip(raws, made, strict=True)}
 

@@ -4,7 +4,6 @@ Squid's are compiled from its `logformat` lines; all others are descriptions in 
 each, and in a site's own folder `formats/`. docs/formats.md says how to write one.
 """
 
-from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path

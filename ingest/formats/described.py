@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -70,7 +70,7 @@ class Described:
 
     def parse(self, block: Block, given: Given = NOTHING_SAID) -> Parsed:
         """Rows of schema RAW; raises nothing for whatever stands in the lines."""
-        lines, why, blank = _begun(block, comments=self._headed is None)
+        lines, why = _begun(block, comments=self._headed is None)
         if any(one.multiline for one in self._layouts) and b'"' in lines.block.data:
             joined, kept = records(lines.block, ord('"'))
             lines = Lines(joined, lines.numbers[kept])
@@ -147,12 +147,12 @@ class Described:
         return mapping.together(parts)
 
 
-def _begun(block: Block, *, comments: bool) -> tuple[Lines, Counter[str], int]:
+def _begun(block: Block, *, comments: bool) -> tuple[Lines, Counter[str]]:
     """Clean lines without the blank ones (and comments); what was ignored."""
     lines = clean(block)
     why: Counter[str] = Counter()
     if not len(lines):
-        return lines, why, 0
+        return lines, why
     texts = lines.texts
     blank = pc.equal(pc.binary_length(pc.utf8_trim_whitespace(texts)), 0).to_numpy(zero_copy_only=False)  # fmt: skip
     drop = blank.copy()
@@ -161,7 +161,7 @@ def _begun(block: Block, *, comments: bool) -> tuple[Lines, Counter[str], int]:
         comment = lines.block.array[lines.block.starts] == HASH
         why["comment"] = int((comment & ~blank).sum())
         drop |= comment
-    return lines.take(np.flatnonzero(~drop)), +why, int(blank.sum())
+    return lines.take(np.flatnonzero(~drop)), +why
 
 
 def _marked(lines: Lines, layout: Layout) -> Mask:
@@ -223,7 +223,7 @@ def _split(layout: Layout, lines: Lines, names: dict[str, int]) -> tuple[Split, 
     none = np.empty(0, np.int64)
     if not bad.any():
         return split, rejects, none
-    good = replace(layout, counts=[]) if not hasattr(layout, "model_copy") else layout.model_copy(update={"counts": []})  # fmt: skip
+    good = layout.model_copy(update={"counts": []})
     split, _, _ = _split(good, lines.take(np.flatnonzero(~bad)), names)
     return split, rejects, none
 

@@ -16,6 +16,7 @@ from ingest.formats.objects import Objects
 SAMPLE_LINES = 200
 CERTAIN = 0.5
 MOST_FORMATS = 4
+SAYS_NOTHING = ("blank line", "comment", "blank line or comment")
 Order = Literal["dmy", "mdy"]
 
 
@@ -180,8 +181,13 @@ class Score:
 
     @property
     def fits(self) -> int:
-        """Lines that were rows, or ignored on purpose."""
+        """Lines that were rows, or ignored on purpose because the format knows them."""
         return self.rows + self.ignored
+
+    @property
+    def share(self) -> float:
+        """Of the lines that say anything."""
+        return self.fits / max(1, self.fits + len(self.rejects))
 
     @property
     def worth(self) -> float:
@@ -200,22 +206,21 @@ def recognise(sample: bytes, formats: Sequence[Format], given: Given = NOTHING_S
     # Zone and order are the source's; which format it is does not hang on them.
     given = replace(given, zone=given.zone or ZoneInfo("UTC"), order=given.order or "dmy")
     best = _best(block, [f for f in formats if not f.generic], given)
-    if best is None or best.fits <= CERTAIN * count:
+    if best is None or best.share <= CERTAIN or not best.rows:
         best = _carried(block, formats, given, best)
-    if best is None or best.fits <= CERTAIN * count:
+    if best is None or best.share <= CERTAIN or not best.rows:
         guess = _best(block, [f for f in formats if f.generic], given)
-        best = guess if guess and (best is None or guess.worth > best.worth) else best
+        best = guess if guess and (best is None or guess.rows > best.rows) else best
     if best is None:
         return Recognised(None, 0.0, f"no line fits any of {len(formats)} formats")
     chosen = _with_others(block, best, formats, given)
-    share = chosen.fits / count
     told = f"{chosen.fits} of the first {count} lines fit {chosen.format.title}"
-    if share <= CERTAIN:
+    if chosen.share <= CERTAIN:
         tried = ", ".join(f.title for f in formats[:3]) + (
             " and others" if len(formats) > 3 else ""
         )
-        return Recognised(None, share, f"{told} (tried: {tried})")
-    return Recognised(chosen.format, share, told)
+        return Recognised(None, chosen.share, f"{told} (tried: {tried})")
+    return Recognised(chosen.format, chosen.share, told)
 
 
 def score(block: Block, format_: Format, given: Given) -> Score:
@@ -224,7 +229,8 @@ def score(block: Block, format_: Format, given: Given) -> Score:
     parsed = format_.parse(block, replace(given, lead=lead))
     unsaid = sum(r.reason in UNSAID for r in parsed.rejects)
     bad = tuple(r.line for r in parsed.rejects if r.reason not in UNSAID)
-    return Score(format_, parsed.rows.num_rows + unsaid, parsed.ignored, bad)
+    neutral = sum(parsed.why[reason] for reason in SAYS_NOTHING)
+    return Score(format_, parsed.rows.num_rows + unsaid, parsed.ignored - neutral, bad)
 
 
 def _best(block: Block, formats: Sequence[Format], given: Given) -> Score | None:
@@ -264,7 +270,7 @@ def _carriers(block: Block) -> list[str]:
 def _with_others(block: Block, best: Score, formats: Sequence[Format], given: Given) -> Score:
     """The best format, and others for the lines it does not understand."""
     chosen = best
-    while chosen.rejects and isinstance(block, Block):
+    while chosen.rejects:
         members = chosen.format.formats if isinstance(chosen.format, Mixed) else (chosen.format,)
         if len(members) >= MOST_FORMATS:
             break
