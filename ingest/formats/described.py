@@ -169,7 +169,8 @@ def _marked(lines: Lines, layout: Layout) -> Mask:
         return np.ones(len(lines), bool)
     plain = not re.search(r"[\\^$.|?*+()\[\]{}]", layout.marker)
     test = pc.match_substring if plain else pc.match_substring_regex
-    return test(lines.texts, layout.marker).to_numpy(zero_copy_only=False)
+    found: Mask = test(lines.texts, layout.marker).to_numpy(zero_copy_only=False)
+    return found
 
 
 def _syntax(layout: Layout, lines: Lines) -> Syntax:

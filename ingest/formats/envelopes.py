@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ingest.formats.arrays import TEXT
 from ingest.formats.block import IntArray
 from ingest.formats.lines import Lines, coded, from_texts
 from ingest.formats.objects import Objects
@@ -127,6 +128,8 @@ def unwrapped(lines: Lines, name: str) -> Lines:
         if moment is not None and moment.null_count < len(moment):
             facts["@wrapper.time"] = moment
             break
+    if column is None:
+        column = pa.nulls(len(objects.lines), TEXT)
     there = np.flatnonzero(pc.is_valid(column).to_numpy(zero_copy_only=False))
     texts = column.cast(pa.string()).take(pa.array(there))
     facts = {k: v.take(pa.array(there)) for k, v in facts.items()}

@@ -19,7 +19,10 @@ Mask = npt.NDArray[np.bool_]
 class Columns(Protocol):
     """What an engine makes of lines: columns of text by name, one value a record."""
 
-    numbers: IntArray
+    @property
+    def numbers(self) -> IntArray:
+        """The line each record begins at."""
+        ...
 
     def column(self, name: str) -> pa.DictionaryArray | None:
         """The column, null where a record has none; None where no record could have it."""

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from urllib.parse import unquote
 from zoneinfo import ZoneInfo
 
@@ -258,7 +258,7 @@ def _rows(rules: Rules, columns: Columns, given: Given) -> Parsed:
         column = got.get(name)
         made[name] = constant(None, count) if column is None else column
     for name in INTEGERS:
-        takes = rules.fields.get(name, [])  # type: ignore[call-overload]
+        takes = rules.fields.get(name, [])
         made[name] = _numbers(named, takes, count)
     table = pa.table([made[f.name] for f in RAW], schema=RAW)
     return _complete(table, reasons, folded)
@@ -406,7 +406,7 @@ def _numbers(named: Named, takes: Sequence[Take], count: int) -> pa.Array:
         if column is None:
             continue
         unit: Unit = take.unit or "ms"
-        found = values_of(column, lambda text, u=unit: number(text, u), pa.int64())  # type: ignore[misc]
+        found = values_of(column, partial(number, unit=unit), pa.int64())
         made = found if made is None else pc.coalesce(made, found)
     return pa.nulls(count, pa.int64()) if made is None else made
 
@@ -415,7 +415,7 @@ def number(text: str, unit: Unit = "ms") -> int | None:
     """A count, or a length of time in milliseconds; None where the text is neither."""
     if unit == "h:m:s":
         match = re.fullmatch(r"(?:(\d{1,6})[:h])?(\d{1,3})[:m](\d{1,3})(?:[.,]\d+)?s?", text)
-        return match and ((int(match[1] or 0) * 60 + int(match[2])) * 60 + int(match[3])) * 1000  # type: ignore[return-value]
+        return match and ((int(match[1] or 0) * 60 + int(match[2])) * 60 + int(match[3])) * 1000
     match = re.match(r"-?\d{1,18}(?![\d])(?:\.\d{1,9})?", text.replace(",", ""))
     if not match:
         return None

@@ -21,7 +21,8 @@ def unescaped(block: Block, positions: IntArray) -> IntArray:
     run = number - np.maximum.accumulate(np.where(fresh, number, 0)) + 1
     found = np.minimum(np.searchsorted(slashes, positions - 1), len(slashes) - 1)
     odd = (slashes[found] == positions - 1) & (run[found] % 2 == 1)
-    return positions[~odd]
+    kept: IntArray = positions[~odd]
+    return kept
 
 
 class Quoted:

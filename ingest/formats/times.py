@@ -159,7 +159,8 @@ def _fill(clock: Clock, at: IntArray, found: pa.StructArray, given: Given) -> No
             return np.full(len(at), default, np.int64)
         text = found.field(name)
         text = pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
-        return text.cast(pa.int64()).fill_null(default).to_numpy(zero_copy_only=False)
+        values: IntArray = text.cast(pa.int64()).fill_null(default).to_numpy(zero_copy_only=False)
+        return values
 
     month, day = number("m"), number("d")
     if "b" in names:
@@ -187,7 +188,8 @@ def _fraction(found: pa.StructArray, names: set[str]) -> IntArray:
     if "f" not in names:
         return np.zeros(len(found), np.int64)
     three = pc.utf8_rpad(pc.utf8_slice_codeunits(found.field("f"), 0, 3), 3, "0")
-    return three.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
+    values: IntArray = three.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
+    return values
 
 
 def _ordered(one: IntArray, two: IntArray, given: Given) -> tuple[IntArray, IntArray, Mask]:
