@@ -13,7 +13,7 @@ import pyarrow as pa
 from ingest.formats.arrays import text_of
 from ingest.formats.block import NEWLINE, IntArray
 from ingest.formats.lines import Lines, Mask, between, coded
-from ingest.formats.quotes import Quoted, at
+from ingest.formats.quotes import Quoted, at, lines_of
 
 BRACKETS = b"[]"
 
@@ -57,6 +57,12 @@ class Split:
         self._starts[leads] = self._cuts[self._first[leads] - 1] + 1
         last = block.array[np.maximum(block.ends - 1, 0)] == blank
         self.counts = np.maximum(self.counts - leads - (last & (block.ends > self._starts)), 0)
+
+    @cached_property
+    def _changed(self) -> bool:
+        """Whether a quote may stand for itself anywhere."""
+        data = self.lines.block.data
+        return ((self._quotes or "") * 2).encode() in data or (self._escapes and b"\\" in data)
 
     @cached_property
     def _starts(self) -> IntArray:
@@ -109,8 +115,7 @@ class Split:
         wrapped &= array[starts] == quote
         wrapped &= array[np.maximum(ends - 1, 0)] == quote
         column = coded(between(block, starts + wrapped, ends - wrapped, there))
-        double = (self._quotes or "") * 2
-        if double.encode() in block.data or (self._escapes and b"\\" in block.data):
+        if self._changed:
             column = text_of(column, self._plain)
         return column
 
@@ -129,8 +134,7 @@ def _cuts(lines: Lines, delimiter: bytes, quoted: Quoted | None, *, repeated: bo
             cuts = cuts[cuts + offset < len(array)]
             cuts = cuts[array[cuts + offset] == byte]
     if quoted is not None and len(quoted.positions):
-        line = np.searchsorted(block.ends, cuts)
-        cuts = cuts[~quoted.inside(cuts, line)]
+        cuts = cuts[~quoted.inside(cuts, lines_of(block, cuts))]
     if repeated and len(cuts):
         # The first of a run starts a column; the last of it is where the next one begins.
         cuts = cuts[np.append(np.diff(cuts) != 1, True)] if _runs(cuts) else cuts

@@ -405,10 +405,21 @@ def _numbers(named: Named, takes: Sequence[Take], count: int) -> pa.Array:
         column = _taken(named, take)
         if column is None:
             continue
-        unit: Unit = take.unit or "ms"
-        found = values_of(column, partial(number, unit=unit), pa.int64())
+        found = numbers(column, take.unit or "ms")
         made = found if made is None else pc.coalesce(made, found)
     return pa.nulls(count, pa.int64()) if made is None else made
+
+
+def numbers(column: pa.DictionaryArray, unit: Unit) -> pa.Array:
+    """`number` of each row; plain digits are cast as a whole."""
+    texts = column.dictionary
+    plain = pc.match_substring_regex(texts, r"^\d{1,18}$") if unit in ("ms", "s") else None
+    if plain is None or not pc.all(plain).as_py():
+        return values_of(column, partial(number, unit=unit), pa.int64())
+    made = texts.cast(pa.int64())
+    if unit == "s":
+        made = pc.multiply(pc.min_element_wise(made, LARGEST // 1000), 1000)
+    return made.take(column.indices)
 
 
 def number(text: str, unit: Unit = "ms") -> int | None:
@@ -470,12 +481,55 @@ def _judged(judge: Judge) -> Callable[[str], str | None]:
 def _url(got: dict[str, pa.DictionaryArray | None], count: int) -> pa.DictionaryArray:
     """One URL of what the log says in pieces; a scheme it does not say is left out: `//host/path`."""
     url = got.get("url")
-    pieces = [got.get(name) for name in ("scheme", "host", "port", "path", "query")]
-    if all(p is None for p in pieces):
-        return constant(None, count) if url is None else text_of(url, _rooted)
-    columns = [constant(None, count) if c is None else c for c in (url, *pieces)]
-    indices, combinations = distinct(columns)
-    return codes_to_text(indices, [_composed(*parts) for parts in combinations])
+    scheme, host, port, path, query = (got.get(n) for n in ("scheme", "host", "port", "path", "query"))  # fmt: skip
+    if host is None and path is None and scheme is None:
+        return constant(None, count) if url is None else rooted(url)
+    none = constant(None, count)
+    places, known = distinct([none if c is None else c for c in (scheme, host, port)])
+    authority = codes_to_text(places, [_authority(*place) for place in known]).cast(pa.string())
+    before = codes_to_text(places, [_before(*place) for place in known]).cast(pa.string())
+    rest = _rest(url, path, query, count)
+    made = pc.if_else(pc.is_null(rest), authority, pc.binary_join_element_wise(before, rest, ""))
+    if url is None:
+        return coded(made)
+    schemes = [place[0].lower() if place[0] else None for place in known]
+    whole = _whole(url, codes_to_text(places, schemes), none if host is None else host)
+    return coded(pc.coalesce(whole, made))
+
+
+def _rest(
+    url: pa.DictionaryArray | None,
+    path: pa.DictionaryArray | None,
+    query: pa.DictionaryArray | None,
+    count: int,
+) -> pa.StringArray:
+    """Path and query from their columns, or from a URL that is no more than those."""
+    rest = pa.nulls(count, pa.string())
+    if path is not None:
+        rest = text_of(path, lambda p: p if p.startswith(("/", "?")) else f"/{p}").cast(pa.string())
+    if query is not None and query.null_count < count:
+        asked = text_of(query, lambda q: q if q.startswith("?") else f"?{q}").cast(pa.string())
+        both = pc.binary_join_element_wise(pc.fill_null(rest, "/"), asked, "")
+        rest = pc.coalesce(both, rest)
+    if url is not None:
+        own = text_of(url, lambda u: u if u.startswith(("/", "?")) and u[:2] != "//" else None)
+        rest = pc.coalesce(own.cast(pa.string()), rest)
+    return rest
+
+
+def _whole(
+    url: pa.DictionaryArray, scheme: pa.DictionaryArray, host: pa.DictionaryArray
+) -> pa.StringArray:
+    """URLs that name their host themselves; null where they do not, or are nothing but the host."""
+    if pc.all(pc.match_substring_regex(url.dictionary, "^[/?](?:[^/]|$)")).as_py():
+        return pa.nulls(len(url), pa.string())
+    texts = url.cast(pa.string())
+    named = text_of(url, lambda u: None if u.startswith(("/", "?")) and u[:2] != "//" else u)
+    schemed = text_of(url, lambda u: u if SCHEMED.match(u) else None).cast(pa.string())
+    same = pc.fill_null(pc.equal(texts, host.cast(pa.string())), False)
+    bare = pc.if_else(same, pa.scalar(None, pa.string()), named.cast(pa.string()))
+    with_scheme = pc.binary_join_element_wise(scheme.cast(pa.string()), "://", bare, "")
+    return pc.coalesce(schemed, with_scheme, rooted(coded(bare)).cast(pa.string()))
 
 
 def distinct(
@@ -497,52 +551,44 @@ def distinct(
 SCHEMED = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 
 
+def rooted(url: pa.DictionaryArray) -> pa.DictionaryArray:
+    """URLs without their scheme keep their path: `//host/path`; a path alone is none."""
+    texts = url.dictionary
+    if pc.all(pc.match_substring_regex(texts, r"^[a-zA-Z][a-zA-Z0-9+.-]*://")).as_py():
+        return url
+    return text_of(url, _rooted)
+
+
 def _rooted(url: str) -> str | None:
-    """A URL without its scheme keeps its path: `//host/path`."""
     if SCHEMED.match(url) or url.startswith("//") or "/" not in url:
         return url
     return None if url.startswith("/") else f"//{url}"
 
 
-def _composed(
-    url: str | None,
-    scheme: str | None,
-    host: str | None,
-    port: str | None,
-    path: str | None,
-    query: str | None,
-) -> str | None:
-    scheme = scheme.lower() if scheme else None
-    if url and SCHEMED.match(url):
-        return url
-    if url and not url.startswith(("/", "?")) and url != host:
-        return f"{scheme}://{url}" if scheme else _rooted(url)
+def _authority(scheme: str | None, host: str | None, port: str | None) -> str | None:
     if not host:
         return None
-    authority = _authority(host, port, scheme)
-    rest = path if url is None or url == host else url
-    if rest is None and query is None:
-        return authority
-    rest = rest or "/"
-    rest = rest if rest.startswith(("/", "?")) else f"/{rest}"
-    if query:
-        rest += query if query.startswith("?") else f"?{query}"
-    return f"{scheme}://{authority}{rest}" if scheme else f"//{authority}{rest}"
-
-
-def _authority(host: str, port: str | None, scheme: str | None) -> str:
     colons = host.count(":")
     if colons > 1 and not host.startswith("["):
         host, colons = f"[{host}]", 0
     known = colons == 1 and not host.startswith("[")
     if known or not port or not port.isdigit() or port == "0":
         return host
-    return host if DEFAULT_PORTS.get(scheme or "") == port else f"{host}:{port}"
+    return host if DEFAULT_PORTS.get((scheme or "").lower()) == port else f"{host}:{port}"
+
+
+def _before(scheme: str | None, host: str | None, port: str | None) -> str | None:
+    """What stands before the path."""
+    authority = _authority(scheme, host, port)
+    if authority is None:
+        return None
+    return f"{scheme.lower()}://{authority}" if scheme else f"//{authority}"
 
 
 def grains(url: pa.DictionaryArray, method: pa.DictionaryArray | None) -> pa.DictionaryArray:
     """`page` where a request's path is known, `tunnel` where at most a host is."""
-    pages = text_of(url, lambda text: "page" if "//" in text[:12] else "tunnel")
+    schemed = pc.match_substring_regex(url.dictionary, "^[^/]{0,10}//")
+    pages = codes_to_text(url.indices, pc.if_else(schemed, "page", "tunnel"))
     if method is None:
         return pages
     tunnel = pc.fill_null(pc.equal(method.cast(TEXT), "CONNECT"), False)

@@ -13,7 +13,7 @@ import pyarrow as pa
 from ingest.formats.arrays import text_of
 from ingest.formats.block import NEWLINE, Block, IntArray
 from ingest.formats.lines import Lines, Mask, between, coded
-from ingest.formats.quotes import Quoted, unescaped
+from ingest.formats.quotes import Quoted, lines_of, unescaped
 
 PAD = 32
 LONGEST_KEY = 64
@@ -43,7 +43,7 @@ class Pairs:
         self.lines, self.numbers, self.syntax = lines, lines.numbers, syntax
         self._made: dict[str, pa.DictionaryArray | None] = {}
         block = lines.block
-        breaks = np.flatnonzero(_breaking(syntax)[block.array])
+        breaks = _breaks(block, syntax)
         kinds = block.array[breaks]
         self._quoted = _Unquoted(block, syntax)
         signs = np.flatnonzero(kinds == syntax.sign[0])
@@ -63,7 +63,7 @@ class Pairs:
                 follows = np.minimum(ends + offset, len(block.array) - 1)
                 good &= block.array[follows] == byte
         starts, ends = starts[good], ends[good]
-        line = np.searchsorted(block.ends, ends)
+        line = lines_of(block, ends)
         outside = ~self._quoted.inside(ends, line)
         if syntax.escapes:
             plain = np.isin(ends, unescaped(block, ends), assume_unique=True)
@@ -201,6 +201,20 @@ class _Unquoted:
             if mine is not None and mine.any():
                 ends[mine] = quoted.closing(opening[mine], otherwise[mine])
         return ends
+
+
+def _breaks(block: Block, syntax: Syntax) -> IntArray:
+    """Positions where a key can begin or end.
+
+    What can stand in a key matters only where a bare value may hold blanks; elsewhere few bytes do.
+    """
+    if syntax.spaced or syntax.blank_keys:
+        return np.flatnonzero(_breaking(syntax)[block.array])
+    found = block.array == syntax.sign[0]
+    for byte in {NEWLINE, syntax.between[0], *syntax.quotes, *_before(syntax)} - {syntax.sign[0]}:
+        if byte in block.data:
+            found |= block.array == byte
+    return np.flatnonzero(found)
 
 
 def _breaking(syntax: Syntax) -> npt.NDArray[np.bool_]:

@@ -25,6 +25,13 @@ def unescaped(block: Block, positions: IntArray) -> IntArray:
     return kept
 
 
+def lines_of(block: Block, positions: IntArray) -> IntArray:
+    """The line each of the ascending positions stands in, counted instead of searched."""
+    first = np.searchsorted(positions, block.starts)
+    counts = np.diff(np.append(first, len(positions)))
+    return np.repeat(np.arange(len(counts)), counts)
+
+
 class Quoted:
     """The quotes of a block, counted from the start of each line."""
 
@@ -92,4 +99,4 @@ def whole_records(data: bytes, quote: int, *, most: int = 50) -> int:
     return int(block.starts[open_line])
 
 
-__all__ = ["NEWLINE", "Quoted", "at", "records", "unescaped", "whole_records"]
+__all__ = ["NEWLINE", "Quoted", "at", "lines_of", "records", "unescaped", "whole_records"]
