@@ -91,9 +91,12 @@ def _at(one: Any, path: Sequence[str]) -> Any:
 
 def _texts(values: list[Any]) -> pa.StringArray:
     try:
-        return pa.array(values, pa.string())
-    except (pa.ArrowTypeError, pa.ArrowInvalid):
-        return pa.array([_text(v) for v in values], pa.string())
+        found = pa.array(values)
+    except (pa.ArrowTypeError, pa.ArrowInvalid, OverflowError):
+        found = None
+    if found is not None and (pa.types.is_string(found.type) or pa.types.is_integer(found.type)):
+        return found.cast(pa.string())
+    return pa.array([_text(v) for v in values], pa.string())
 
 
 def _text(value: Any) -> str | None:

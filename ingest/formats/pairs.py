@@ -5,18 +5,20 @@ next separator, or (`spaced`) at the next key.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from ingest.formats.arrays import text_of
-from ingest.formats.block import NEWLINE, Block, IntArray
+from ingest.formats.block import BACKSLASH, NEWLINE, Block, IntArray
 from ingest.formats.lines import Lines, Mask, between, coded
-from ingest.formats.quotes import Quoted, lines_of, unescaped
+from ingest.formats.quotes import lines_of, unescaped
 
-PAD = 32
 LONGEST_KEY = 64
+PAD = LONGEST_KEY
+STEPS = 24
 KEY = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-@#$%/")
 ALWAYS_BETWEEN = b"\n\t [(<{;,|"
 
@@ -43,40 +45,47 @@ class Pairs:
         self.lines, self.numbers, self.syntax = lines, lines.numbers, syntax
         self._made: dict[str, pa.DictionaryArray | None] = {}
         block = lines.block
-        breaks = _breaks(block, syntax)
-        kinds = block.array[breaks]
-        self._quoted = _Unquoted(block, syntax)
-        signs = np.flatnonzero(kinds == syntax.sign[0])
-        signs = signs[signs > 0] if not _starts_line(breaks, signs) else signs
-        self._signs(breaks, kinds, signs)
+        # Half the width of numpy's own positions: these arrays are larger than the caches.
+        self._breaks = _breaks(block, syntax).astype(np.int32)
+        self._kinds = block.array[self._breaks]
+        self._quotes = self._open_or_close()
+        self._signs(np.flatnonzero(self._kinds == syntax.sign[0]))
 
-    def _signs(self, breaks: IntArray, kinds: npt.NDArray[np.uint8], signs: IntArray) -> None:
-        """Keep the signs that stand right after a key."""
+    def _open_or_close(self) -> Mask:
+        """Which of the breaks are quotes that no backslash takes away."""
+        quotes = np.isin(self._kinds, np.frombuffer(self.syntax.quotes, np.uint8))
+        if BACKSLASH in self.lines.block.data and quotes.any():
+            where = self._breaks[quotes]
+            quotes[quotes] = np.isin(where, unescaped(self.lines.block, where), assume_unique=True)
+        return quotes
+
+    def _signs(self, signs: IntArray) -> None:
+        """Keep the signs that stand right after a key, outside quotes."""
         block, syntax = self.lines.block, self.syntax
-        ends = breaks[signs]
-        before = np.where(signs > 0, breaks[np.maximum(signs - 1, 0)], -1)
-        kind = np.where(signs > 0, kinds[np.maximum(signs - 1, 0)], NEWLINE)
-        starts = before + 1
-        good = (ends > starts) & np.isin(kind, np.frombuffer(_before(syntax), np.uint8))
-        if len(syntax.sign) > 1:
-            for offset, byte in enumerate(syntax.sign[1:], 1):
-                follows = np.minimum(ends + offset, len(block.array) - 1)
-                good &= block.array[follows] == byte
-        starts, ends = starts[good], ends[good]
-        line = lines_of(block, ends)
-        outside = ~self._quoted.inside(ends, line)
+        ends = self._breaks[signs]
+        before = np.where(signs > 0, self._breaks[np.maximum(signs - 1, 0)], -1)
+        kind = np.where(signs > 0, self._kinds[np.maximum(signs - 1, 0)], NEWLINE)
+        good = (ends > before + 1) & _TABLES[_before(syntax)][kind]
+        for offset, byte in enumerate(syntax.sign[1:], 1):
+            good &= block.array[np.minimum(ends + offset, len(block.array) - 1)] == byte
         if syntax.escapes:
-            plain = np.isin(ends, unescaped(block, ends), assume_unique=True)
-            outside &= plain
-        self.starts, self.ends, self.line = starts[outside], ends[outside], line[outside]
+            good &= np.isin(ends, unescaped(block, ends), assume_unique=True)
+        line = lines_of(block, ends)
+        if self._quotes.any():
+            main = self._quotes & (self._kinds == syntax.quotes[0])
+            quotes = np.cumsum(main, dtype=np.int32)
+            base = np.concatenate(([0], quotes[np.flatnonzero(self._kinds == NEWLINE)]))
+            good &= (quotes[signs] - base[line]) % 2 == 0
+        self._at, self.ends, self.line = signs[good], ends[good], line[good]
+        self.starts = before[good] + 1
         if syntax.blank_keys:
-            blanks = block.array[np.minimum(self.starts, len(block.array) - 1)] == ord(" ")
-            self.starts = self.starts + blanks
+            first = block.array[np.minimum(self.starts, len(block.array) - 1)]
+            self.starts = self.starts + (first == ord(" "))
         padded = np.zeros(len(block.array) + PAD, np.uint8)
         padded[PAD:] = block.array
-        self._words = np.ndarray((len(padded) - 7,), dtype="<u8", buffer=padded.data, strides=(1,))
+        self._words = np.ndarray((len(padded) - 3,), dtype="<u4", buffer=padded.data, strides=(1,))
         self._lengths = self.ends - self.starts
-        self._tails = _masked(self._words[self.ends + PAD - 8], self._lengths)
+        self._tails = _masked(self._words[self.ends + (PAD - 4)], self._lengths)
 
     @property
     def counts(self) -> IntArray:
@@ -85,11 +94,9 @@ class Pairs:
 
     def keys(self) -> set[str]:
         """All keys, of the first lines of a block: for those who want to know what there is."""
-        block = self.lines.block
-        return {
-            block.data[s:e].decode()
-            for s, e in zip(self.starts[:5000], self.ends[:5000], strict=True)
-        }
+        data = self.lines.block.data
+        spans = zip(self.starts[:5000].tolist(), self.ends[:5000].tolist(), strict=True)
+        return {data[start:end].decode("utf-8", "replace") for start, end in spans}
 
     def column(self, name: str) -> pa.DictionaryArray | None:
         """The values of a key; where a line has it twice, the first."""
@@ -107,8 +114,7 @@ class Pairs:
         pair = np.full(len(self.lines), -1)
         pair[self.line[found][::-1]] = found[::-1]
         there = pair >= 0
-        at = pair[there]
-        starts, ends = self._values(at)
+        starts, ends = self._values(pair[there])
         block = self.lines.block
         low, high = block.starts.copy(), block.starts.copy()
         low[there], high[there] = starts, ends
@@ -118,89 +124,93 @@ class Pairs:
     def _find(self, key: bytes) -> IntArray:
         if not 0 < len(key) <= LONGEST_KEY:
             return self.ends[:0]
-        tail = key[-8:].rjust(8, b"\0")
-        want = np.frombuffer(tail, "<u8")[0]
-        found = np.flatnonzero((self._lengths == len(key)) & (self._tails == want))
-        for back in range(8, len(key), 8):
-            part = key[max(0, len(key) - back - 8) : len(key) - back].rjust(8, b"\0")
-            word = self._words[self.ends[found] + PAD - 8 - back]
+        found = np.flatnonzero(self._tails == np.frombuffer(key[-4:].rjust(4, b"\0"), "<u4")[0])
+        found = found[self._lengths[found] == len(key)]
+        for back in range(4, len(key), 4):
+            part = key[max(0, len(key) - back - 4) : len(key) - back].rjust(4, b"\0")
+            word = self._words[self.ends[found] + (PAD - 4 - back)]
             word = _masked(word, self._lengths[found] - back)
-            found = found[word == np.frombuffer(part, "<u8")[0]]
+            found = found[word == np.frombuffer(part, "<u4")[0]]
         return found
 
-    def _values(self, at: IntArray) -> tuple[IntArray, IntArray]:
+    def _values(self, pairs: IntArray) -> tuple[IntArray, IntArray]:
         block, syntax = self.lines.block, self.syntax
-        line_end = block.ends[self.line[at]]
-        starts = np.minimum(self.ends[at] + len(syntax.sign), line_end)
+        line_end = block.ends[self.line[pairs]]
+        starts = np.minimum(self.ends[pairs] + len(syntax.sign), line_end)
         if syntax.sign == b":":  # some products write it twice
             starts = starts + ((block.array[starts] == syntax.sign[0]) & (starts < line_end))
-        ends = (
-            self._next_key(at, line_end) if syntax.spaced else self._next_between(starts, line_end)
-        )
-        quoted = np.isin(block.array[starts], np.frombuffer(syntax.quotes, np.uint8))
-        quoted &= starts < line_end
+        following = np.minimum(self._at[pairs] + 1, len(self._breaks) - 1)
+        following = following + (self._breaks[following] < starts)
+        following = np.minimum(following, len(self._breaks) - 1)
+        quoted = self._quotes[following] & (self._breaks[following] == starts)
+        if syntax.spaced:
+            ends = self._next_key(pairs, line_end)
+        else:
+            ends = self._until(following, self._stops, line_end, ~quoted)
         if quoted.any():
-            opening = starts[quoted]
-            ends[quoted] = self._quoted.closing(opening, line_end[quoted])
+            # A break of the kind that opened the value closes it.
+            for quote in set(self._kinds[following[quoted]].tolist()):
+                mine = quoted & (self._kinds[following] == quote)
+                closes = self._quotes & (self._kinds == quote)
+                ends = np.where(mine, self._until(following + 1, closes, line_end, mine), ends)
             starts = starts + quoted
-        ends = np.maximum(ends, starts)
-        return starts, ends
+        return starts, np.maximum(ends, starts)
 
-    def _next_between(self, starts: IntArray, line_end: IntArray) -> IntArray:
-        stops = self._stops
-        found = stops[np.minimum(np.searchsorted(stops, starts), len(stops) - 1)]
-        return np.where(found >= starts, np.minimum(found, line_end), line_end)
+    @cached_property
+    def _stops(self) -> Mask:
+        """Breaks that end a bare value."""
+        between_, array = self.syntax.between, self.lines.block.array
+        stops = self._kinds == between_[0]
+        for offset, byte in enumerate(between_[1:], 1):
+            stops &= array[np.minimum(self._breaks + offset, len(array) - 1)] == byte
+        return stops
 
-    @property
-    def _stops(self) -> IntArray:
-        block = self.lines.block
-        if not hasattr(self, "_stopped"):
-            stops = np.flatnonzero(block.array == self.syntax.between[0])
-            for offset, byte in enumerate(self.syntax.between[1:], 1):
-                stops = stops[block.array[np.minimum(stops + offset, len(block.array) - 1)] == byte]
-            self._stopped = stops if len(stops) else np.array([len(block.array)])
-        return self._stopped
+    def _until(self, first: IntArray, closes: Mask, line_end: IntArray, asked: Mask) -> IntArray:
+        """Where the first closing break at or after `first` stands, or the end of the line."""
+        ends = line_end.copy()
+        active = np.flatnonzero(asked)
+        at = np.minimum(first[active], len(self._breaks) - 1)
+        for _ in range(STEPS):
+            here = self._breaks[at]
+            done = closes[at] | (here >= line_end[active])
+            ends[active[done]] = np.minimum(here[done], line_end[active[done]])
+            active, at = active[~done], np.minimum(at[~done] + 1, len(self._breaks) - 1)
+            if not len(active):
+                return ends
+        # A long value: search for what closes it.
+        places = self._breaks[closes]
+        if len(places):
+            index = np.minimum(np.searchsorted(places, self._breaks[at]), len(places) - 1)
+            found = places[index]
+            later = (found >= self._breaks[at]) & (found < line_end[active])
+            ends[active[later]] = found[later]
+        return ends
 
-    def _next_key(self, at: IntArray, line_end: IntArray) -> IntArray:
-        following = np.minimum(at + 1, len(self.starts) - 1)
-        same = (at + 1 < len(self.starts)) & (self.line[following] == self.line[at])
+    def _next_key(self, pairs: IntArray, line_end: IntArray) -> IntArray:
+        following = np.minimum(pairs + 1, len(self.starts) - 1)
+        same = (pairs + 1 < len(self.starts)) & (self.line[following] == self.line[pairs])
         ends = np.where(same, self.starts[following], line_end)
         array = self.lines.block.array
-        gap = np.frombuffer(self.syntax.between + b" \t,;", np.uint8)
+        gap = _TABLES[self.syntax.between + b" \t,;"]
         for _ in range(4):
-            trailing = np.isin(array[np.maximum(ends - 1, 0)], gap)
-            trailing &= ends > self.ends[at] + 1
+            trailing = gap[array[np.maximum(ends - 1, 0)]] & (ends > self.ends[pairs] + 1)
             if not trailing.any():
                 break
             ends = ends - trailing
         return ends
 
 
-class _Unquoted:
-    """Quotes that open a value: those after a sign, and the ones that close them."""
+class _Tables(dict[bytes, Mask]):
+    """Which of the 256 bytes are among some."""
 
-    def __init__(self, block: Block, syntax: Syntax) -> None:
-        self._of = [
-            Quoted(block, quote, escapes=True) for quote in syntax.quotes if quote in block.data
-        ]
-        self._block = block
+    def __missing__(self, some: bytes) -> Mask:
+        table = np.zeros(256, bool)
+        table[list(some)] = True
+        self[some] = table
+        return table
 
-    def inside(self, positions: IntArray, line: IntArray) -> Mask:
-        inside = np.zeros(len(positions), bool)
-        for quoted in self._of[:1]:
-            inside |= quoted.inside(positions, line)
-        return inside
 
-    def closing(self, opening: IntArray, otherwise: IntArray) -> IntArray:
-        ends = otherwise.copy()
-        kinds = self._block.array[opening]
-        for quoted in self._of:
-            mine = (
-                kinds == self._block.array[quoted.positions[0]] if len(quoted.positions) else None
-            )
-            if mine is not None and mine.any():
-                ends[mine] = quoted.closing(opening[mine], otherwise[mine])
-        return ends
+_TABLES = _Tables()
 
 
 def _breaks(block: Block, syntax: Syntax) -> IntArray:
@@ -233,14 +243,13 @@ def _before(syntax: Syntax) -> bytes:
     return bytes({*syntax.between[:1], *ALWAYS_BETWEEN} if not syntax.spaced else {*syntax.between[:1], *b"\n\t |"})  # fmt: skip
 
 
-def _starts_line(breaks: IntArray, signs: IntArray) -> bool:
-    return bool(len(signs)) and signs[0] == 0 and breaks[0] > 0
+_DROP = np.array([32, 24, 16, 8, 0], np.uint32)
 
 
-def _masked(words: npt.NDArray[np.uint64], lengths: IntArray) -> npt.NDArray[np.uint64]:
-    """Little-endian words whose last `length` bytes stay."""
-    drop = np.clip(8 - lengths, 0, 7).astype(np.uint64) * np.uint64(8)
-    return np.where(lengths > 0, words >> drop << drop, np.uint64(0))
+def _masked(words: npt.NDArray[np.uint32], lengths: IntArray) -> npt.NDArray[np.uint32]:
+    """Little-endian words of which the last `length` bytes stay."""
+    drop = _DROP[np.clip(lengths, 1, 4)]
+    return words >> drop << drop
 
 
 def _unescape(text: str) -> str:

@@ -29,7 +29,7 @@ def lines_of(block: Block, positions: IntArray) -> IntArray:
     """The line each of the ascending positions stands in, counted instead of searched."""
     first = np.searchsorted(positions, block.starts)
     counts = np.diff(np.append(first, len(positions)))
-    return np.repeat(np.arange(len(counts)), counts)
+    return np.repeat(np.arange(len(counts), dtype=np.int32), counts)
 
 
 class Quoted:
