@@ -18,7 +18,7 @@ from errors import BadConfiguration, UnreadableInput
 from ingest.discover import written
 from ingest.events import host_of, split_urls
 from ingest.formats import Format, Given, recognise
-from ingest.formats.block import Block, Parsed, masked
+from ingest.formats.block import Block, Fold, Parsed, masked
 from ingest.reading import prepare
 from ingest.streams import Piece, Stream
 
@@ -80,14 +80,19 @@ class Reading:
     reason: str
     given: Given = field(default_factory=Given)
     zoned: bool = True
+    fold: Fold | None = None
 
     def parsed(self) -> Iterator[tuple[Piece, Parsed]]:
         """Every piece with what it becomes."""
         assert self.format is not None
         for piece in self.stream.pieces():
-            parsed = self.format.parse(Block(piece.data), self.given)
+            block = Block(piece.data)
+            parsed = self.format.parse(block, self.given)
+            if parsed.fold is not None and parsed.fold.after(self.fold):
+                parsed = self.format.parse(block, replace(self.given, folded=True))
+            self.fold = parsed.fold
             lead = self.format.lead(self.given.lead, piece.data)
-            self.given = replace(self.given, lead=lead, folded=bool(parsed.folded))
+            self.given = replace(self.given, lead=lead)
             yield piece, parsed
 
 

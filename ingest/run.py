@@ -18,7 +18,8 @@ from ingest.classify import Classifier
 from ingest.discover import Task, written
 from ingest.events import DAY_MS, Enriched, Enricher
 from ingest.formats import Format, Given, recognise
-from ingest.formats.block import Block, Parsed, Reject, masked
+from ingest.formats.block import Block, Fold, Parsed, Reject, masked
+from ingest.formats.times import fold_at
 from ingest.identity import Identities
 from ingest.reading import prepare
 from ingest.streams import Known, Piece, Stream, pack, unpack
@@ -46,7 +47,7 @@ class Worked:
     rejects: list[tuple[Reject, int | None]]
     ignored: int
     given: Given
-    folded: bool | None
+    fold: Fold | None
 
 
 @dataclass
@@ -157,7 +158,7 @@ class _Reading:
         self.stream = 0
         self.clock = int(now.timestamp() * 1000)
         self.given = Given()
-        self.folded = False
+        self.fold: Fold | None = None
         self.line_bytes = ws.settings.limits.line_bytes
 
     def run(self) -> None:
@@ -216,7 +217,7 @@ class _Reading:
         if known is not None and zone is not None:
             with self.ws.state.read() as connection:
                 newest = _stored(connection, known.id)
-            self.folded = bool(datetime.fromtimestamp(newest / 1000, zone).fold)
+            self.fold = fold_at(newest, zone)
         if not self.given.lead:
             return
         lead, read = b"", 0
@@ -285,9 +286,8 @@ class _Reading:
             except UnreadableInput as error:
                 unreadable = error
                 break
-            given = replace(self.given, folded=self.folded)
-            waiting.append((piece, self.pool.submit(self._work, piece, format_, given)))
-            self.given = replace(given, lead=format_.lead(given.lead, piece.data))
+            waiting.append((piece, self.pool.submit(self._work, piece, format_, self.given)))
+            self.given = replace(self.given, lead=format_.lead(self.given.lead, piece.data))
             self.progress(self.report.path, len(piece.data))
             if len(waiting) >= ahead:
                 self._take(*waiting.pop(0), format_, buffers)
@@ -317,16 +317,16 @@ class _Reading:
         # The parsed rows stay behind: with their URLs they are the larger part.
         rejects = sorted([*parsed.rejects, *enriched.rejects], key=lambda r: r.line)
         timed = [*zip(rejects, _times(rejects, parsed), strict=True)]
-        return Worked(enriched, timed, parsed.ignored, given, parsed.folded)
+        return Worked(enriched, timed, parsed.ignored, given, parsed.fold)
 
     def _take(
         self, piece: Piece, future: Future[Worked], format_: Format, buffers: Buffers
     ) -> None:
         worked = future.result()
-        if worked.folded is not None and worked.given.folded != self.folded:
+        if worked.fold is not None and worked.fold.after(self.fold):
             # The hour that comes twice began anew in a piece that was not yet read then.
-            worked = self._work(piece, format_, replace(worked.given, folded=self.folded))
-        self.folded = bool(worked.folded)
+            worked = self._work(piece, format_, replace(worked.given, folded=True))
+        self.fold = worked.fold
         enriched, rejects, ignored = worked.enriched, worked.rejects, worked.ignored
         self.counts.rows += enriched.rows
         self.counts.expired += enriched.expired
@@ -427,7 +427,7 @@ def _renumbered(parsed: Parsed, lines: "np.ndarray[Any, np.dtype[np.int64]]") ->
     numbers = pa.array(lines[parsed.rows["line"].to_numpy()])
     rows = parsed.rows.set_column(0, "line", numbers)
     rejects = [Reject(int(lines[r.line]), r.reason) for r in parsed.rejects]
-    return Parsed(rows, rejects, parsed.why, parsed.folded)
+    return Parsed(rows, rejects, parsed.why, parsed.fold)
 
 
 def _times(rejects: Sequence[Reject], parsed: Parsed) -> list[int | None]:

@@ -72,19 +72,39 @@ class Given:
 
 
 NOTHING_SAID = Given()
+BACK_MS = 30 * 60_000
+"""Local time that goes back by more than this, where an hour comes twice, was set back."""
+
+
+@dataclass(frozen=True)
+class Fold:
+    """What a block has of an hour that comes twice: its first and last local time in it (ms), and
+    whether it was the second time at the end."""
+
+    first: int
+    last: int
+    folded: bool
+
+    def after(self, before: "Fold | None") -> bool:
+        """Whether the hour comes the second time where this block begins."""
+        return before is not None and (before.folded or before.last - self.first > BACK_MS)
+
+    def then(self, after: "Fold | None") -> "Fold":
+        """This and what follows it in the same block, as one."""
+        return self if after is None else Fold(self.first, after.last, self.folded or after.folded)
 
 
 @dataclass
 class Parsed:
     """Rows of schema RAW, rejects, and what was ignored on purpose: how many lines, why.
 
-    `folded`: what `Given.folded` is after the block; None where no time of it came twice.
+    `fold`: of the hour that comes twice; None where no time of the block came twice.
     """
 
     rows: pa.Table
     rejects: list[Reject] = field(default_factory=list)
     why: Counter[str] = field(default_factory=Counter)
-    folded: bool | None = None
+    fold: Fold | None = None
 
     @property
     def ignored(self) -> int:

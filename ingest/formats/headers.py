@@ -18,6 +18,7 @@ from ingest.formats.lines import Lines
 LONGEST = 64 << 10
 MOST_COLUMNS = 4096
 MOST_SECTIONS = 256
+UTC_ZONE = ZoneInfo("UTC")
 FIELDS = re.compile(rb"^#\s*fields\b[:\s]?", re.IGNORECASE)
 
 
@@ -143,7 +144,7 @@ def sections(lines: Lines, given: Given) -> tuple[list[tuple[Header, Lines]], Pa
     found = []
     for key, spans in groups.items():
         some = lines.take(np.concatenate(spans))
-        header = _header(*key) if key[0] else _names(given.columns) if given.columns else None
+        header = _header(*key) if key[0] else _own(given)
         if header is None or not header.names:
             parsed.rejects += [
                 Reject(int(n), "no #Fields line names its columns") for n in some.numbers
@@ -151,6 +152,11 @@ def sections(lines: Lines, given: Given) -> tuple[list[tuple[Header, Lines]], Pa
             continue
         found.append((header, _dated(some, header, key[1])))
     return found, parsed
+
+
+def _own(given: Given) -> Header | None:
+    """The source's own columns; W3C times are UTC unless the source says otherwise."""
+    return replace(_names(given.columns), zone=given.zone or UTC_ZONE) if given.columns else None
 
 
 def _header(fields: bytes, _date: bytes, separator: bytes, offset: bytes, software: bytes, path: bytes) -> Header:  # fmt: skip

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from ingest.formats import times
 from ingest.formats.arrays import TEXT, codes_to_text, constant, text_of, values_of
-from ingest.formats.block import RAW, UNSAID, Given, IntArray, Parsed, Reject
+from ingest.formats.block import RAW, UNSAID, Fold, Given, IntArray, Parsed, Reject
 from ingest.formats.description import (  # fmt: skip
     NOTHING,
     Condition,
@@ -228,7 +228,7 @@ def together(parts: Sequence[Parsed]) -> Parsed:
     for part in parts:
         result.rejects += part.rejects
         result.why += part.why
-        result.folded = result.folded if part.folded is None else bool(part.folded)
+        result.fold = result.fold.then(part.fold) if result.fold else part.fold
     if len(tables) == 1:
         result.rows = tables[0]
     elif tables:
@@ -241,7 +241,7 @@ def together(parts: Sequence[Parsed]) -> Parsed:
 def _rows(rules: Rules, columns: Columns, given: Given) -> Parsed:
     named = Named(columns, rules, rules.layout.nothing)
     count = len(named)
-    when, reasons, folded = _time(rules, named, given)
+    when, reasons, fold = _time(rules, named, given)
     got = {name: field(named, takes) for name, takes in rules.fields.items()}
     status = _status(got.get("status"), count)
     url = _url(got, count)
@@ -261,12 +261,12 @@ def _rows(rules: Rules, columns: Columns, given: Given) -> Parsed:
         takes = rules.fields.get(name, [])
         made[name] = _numbers(named, takes, count)
     table = pa.table([made[f.name] for f in RAW], schema=RAW)
-    return _complete(table, reasons, folded)
+    return _complete(table, reasons, fold)
 
 
-def _complete(table: pa.Table, reasons: dict[int, str], folded: bool | None) -> Parsed:
+def _complete(table: pa.Table, reasons: dict[int, str], fold: Fold | None) -> Parsed:
     """A row needs a time, a client or a user, and a host; without them it is a reject."""
-    parsed = Parsed(table, folded=folded)
+    parsed = Parsed(table, fold=fold)
     no_time = pc.is_null(table["time"])
     nobody = pc.and_(pc.is_null(table["client"]), pc.is_null(table["user"]))
     keep = None
@@ -287,10 +287,10 @@ def _complete(table: pa.Table, reasons: dict[int, str], folded: bool | None) -> 
     return parsed
 
 
-def _time(rules: Rules, named: Named, given: Given) -> tuple[pa.Array, dict[int, str], bool | None]:
+def _time(rules: Rules, named: Named, given: Given) -> tuple[pa.Array, dict[int, str], Fold | None]:
     made: pa.Array | None = None
     reasons: dict[int, str] = {}
-    folded: bool | None = None
+    fold: Fold | None = None
     for way in rules.time:
         columns = [named.column(name) for name in way.from_]
         if any(c is None for c in columns):
@@ -302,18 +302,18 @@ def _time(rules: Rules, named: Named, given: Given) -> tuple[pa.Array, dict[int,
             written = tuple(w if w.endswith("%z") else f"{w}%z" for w in written)
         said = given if way.zone is None else replace(given, zone=ZoneInfo(way.zone))
         found = times.parse(text, written, said)
-        folded = folded if found.folded is None else found.folded
+        fold = found.fold or fold
         if made is None:
             made, reasons = found.ms, found.reasons
         else:
             made = pc.coalesce(made, found.ms)
             reasons = {**reasons, **found.reasons}
         if not made.null_count:
-            return made, {}, folded
+            return made, {}, fold
     if made is None:
-        return pa.nulls(len(named), pa.int64()), reasons, folded
+        return pa.nulls(len(named), pa.int64()), reasons, fold
     null = pc.is_null(made).to_numpy(zero_copy_only=False)
-    return made, {row: r for row, r in reasons.items() if null[row]}, folded
+    return made, {row: r for row, r in reasons.items() if null[row]}, fold
 
 
 def _offset_only(zone: pa.DictionaryArray) -> pa.DictionaryArray:

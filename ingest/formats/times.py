@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache, cached_property
 from zoneinfo import ZoneInfo
 
@@ -10,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest.formats.block import UNORDERED, ZONELESS, Given, IntArray
+from ingest.formats.block import BACK_MS, UNORDERED, ZONELESS, Fold, Given, IntArray
 
 Mask = npt.NDArray[np.bool_]
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -70,12 +71,12 @@ class Pattern:
 class Times:
     """Milliseconds since the epoch by row; null where nothing was understood.
 
-    `reasons`: of the nulls that are a fault of the configuration. `folded`: see block.Parsed.
+    `reasons`: of the nulls that are a fault of the configuration. `fold`: see block.Parsed.
     """
 
     ms: pa.Array
     reasons: dict[int, str]
-    folded: bool | None = None
+    fold: Fold | None = None
 
 
 @dataclass
@@ -269,14 +270,24 @@ def _instants(clock: Clock, column: pa.DictionaryArray, given: Given) -> Times:
         return Times(result, reasons)
     rows = np.flatnonzero(twice[at] & there)
     local = clock.local[at[rows]]
-    back = np.flatnonzero(np.diff(local) < -30 * 60_000)
+    back = np.flatnonzero(np.diff(local) < -BACK_MS)
     folded = np.full(len(rows), given.folded)
     if len(back):
         folded[back[0] + 1 :] = True
     ms = np.where(there, utc[at], 0)
     ms[rows] = np.where(folded, late[at[rows]], early[at[rows]])
     valid = known[at] & there
-    return Times(pa.array(ms, mask=~valid), reasons, bool(folded[-1]))
+    fold = Fold(int(local[0]), int(local[-1]), bool(folded[-1])) if len(rows) else None
+    return Times(pa.array(ms, mask=~valid), reasons, fold)
+
+
+def fold_at(ms: int, zone: ZoneInfo) -> Fold | None:
+    """The fold an instant stands in; None where its local time comes once."""
+    moment = datetime.fromtimestamp(ms / 1000, zone)
+    if moment.replace(fold=0).utcoffset() == moment.replace(fold=1).utcoffset():
+        return None
+    local = int(moment.replace(tzinfo=UTC).timestamp() * 1000)
+    return Fold(local, local, bool(moment.fold))
 
 
 def _through(local: IntArray, floating: Mask, zone: ZoneInfo) -> tuple[IntArray, IntArray, Mask]:
