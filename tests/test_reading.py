@@ -1,5 +1,6 @@
 """What only the whole file or the source's settings tell: headers, zones, orders, records over lines."""
 
+import json
 import random
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ from test_ingest import NOW, rows
 import ingest.run
 import ingest.streams
 from fairwatch.check import Assumed, check
+from fairwatch.check import rows as check_rows
 from ingest.discover import discover
 from ingest.formats import all_formats
 from ingest.run import FileReport
@@ -229,3 +231,22 @@ def test_pieces_of_any_size_give_the_same_rows(tmp_path: Path, monkeypatch: pyte
         result = check(path, all_formats())
         found.append((result.rows, result.ignored, result.rejected, result.first, result.last))
     assert set(found) == {(50, 3, 0, "2026-11-18T10:00:00.000Z", "2026-11-18T10:00:49.000Z")}
+
+
+LATER = [
+    {"timestamp": "2026-11-18T10:00:00Z", "src_ip": "10.1.1.7", "url": "https://a.example/", "action": "allowed"},
+    {"timestamp": "2026-11-18T10:00:00Z", "src_ip": "10.1.1.7", "url": "https://a.example/", "action": "allowed", "username": "ann"},
+    {"timestamp": "2026-11-18T10:00:00Z", "src_ip": "10.1.1.7", "url": "https://a.example/", "action": "allowed", "username": 7},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("later", [*range(3), None])
+def test_what_the_first_objects_lack_is_read_of_later_ones(tmp_path: Path, later: int | None) -> None:  # fmt: skip
+    """A name that comes late, a type that changes, a line that is no object."""
+    path = tmp_path / "a.log"
+    last = json.dumps(LATER[later]) if later is not None else "{broken"
+    path.write_text("".join(f"{json.dumps(LATER[0])}\n" for _ in range(300)) + last + "\n")
+    found = [*check_rows(path, all_formats(), keep_url=True)]
+    assert len(found) == (301 if later is not None else 300)
+    assert found[-1]["user"] == {0: None, 1: "ann", 2: "7", None: None}[later]
+    assert {row["host"] for row in found} == {"a.example"}

@@ -112,13 +112,16 @@ class Described:
             columns, left = Pairs(lines, _syntax(layout, lines)), none
         elif layout.engine == "json":
             objects = Objects(lines)
+            layout = completed(layout, objects) if layout.synonyms else layout
+            objects.want(layout.names)
             columns, rejects, left = objects, objects.rejects, none
         elif layout.engine == "pattern":
             columns, left = _matched(lines, layout.patterns)
         else:
             names = {name: place for place, name in enumerate(layout.columns)}
             columns, rejects, left = _split(layout, lines, names)
-        layout = completed(layout, columns) if layout.synonyms else layout
+        if layout.synonyms and layout.engine != "json":
+            layout = completed(layout, columns)
         parsed = mapping.rows(layout, kind, columns, given)
         parsed.rejects += rejects
         return parsed, left

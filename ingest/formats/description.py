@@ -105,6 +105,14 @@ class Mapping(Model):
     extract: dict[str, Annotated[list[Regex], BeforeValidator(_many)]] = {}
 
 
+    def named(self) -> set[str]:
+        """Every column this mapping asks for, conditions aside."""
+        takes = [take for some in self.fields.values() for take in some]
+        names = {n for take in takes for n in (*take.from_, *take.when)}
+        names |= {n for way in self.time for n in (*way.from_, *filter(None, [way.zone_from]))}
+        return names | {n for judge in self.verdict for n in judge.from_} | {*self.extract}
+
+
 class Record(Mapping):
     """One kind of record of a layout: which it is, and its fields, or why it is ignored."""
 
@@ -135,6 +143,12 @@ class Layout(Mapping):
     syslog: bool = True
     records: list[Record] = []
     otherwise: Literal["ignore", "reject"] = "reject"
+
+    @property
+    def names(self) -> set[str]:
+        """Every column the layout can ask for."""
+        conditions = {n for record in self.records for one in record.when for n in one}
+        return conditions.union(self.named(), *(record.named() for record in self.records))
 
     @model_validator(mode="after")
     def _complete(self) -> "Layout":

@@ -1,44 +1,192 @@
-"""The engine for JSON lines: one object a line, values by name or by dotted path."""
+"""The engine for JSON lines: one object a line, values by name or by dotted path.
 
-from collections.abc import Sequence
+Where the first objects agree on what type each value has, Arrow reads the values asked for and nothing
+else; where a line is no object, or of another type, the block is read object by object.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import json
 
-from ingest.formats.block import IntArray, Reject
+from ingest.formats.block import Block, IntArray, Reject
 from ingest.formats.lines import Lines, coded
 
 DEEPEST = 12
+SAMPLE = 100
+MOST_NAMES = 500
+PAD = 24
+SCALARS: Mapping[type, pa.DataType] = {str: pa.string(), int: pa.int64(), bool: pa.bool_(), float: pa.float64()}  # fmt: skip
+UNREAD = (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError, pa.ArrowKeyError)
 
 
 class Objects:
-    """Parsed objects of lines; `rejects`: lines that hold none."""
+    """Values of the objects of lines; `wanted`: the only names that will be asked for, where known."""
 
     def __init__(self, lines: Lines) -> None:
-        found, good, bad = _load(lines)
-        self.objects: Sequence[dict[str, Any]] = found
-        self.lines = lines.take(good)
-        self.numbers = self.lines.numbers
-        self.rejects = [Reject(int(lines.numbers[n]), "no JSON object") for n in bad]
+        self._all = lines
+        self._sample = [o for n in range(min(SAMPLE, len(lines))) if (o := _object(lines.block.line(n)))]  # fmt: skip
+        self._table: dict[str, pa.DictionaryArray | None] | None = None
         self._made: dict[str, pa.DictionaryArray | None] = {}
 
+    def want(self, names: Iterable[str]) -> None:
+        """Read these values at once, if Arrow can."""
+        self._table = _quick(self._all, self._sample, sorted(set(names)))
+
     def keys(self) -> set[str]:
-        """All top-level names of the first objects."""
-        return {name for one in self.objects[:200] for name in one}
+        """All names there are, those of inner objects with their path."""
+        block = self._all.block
+        others = [_object(block.line(n)) for n in _unlike(block, len(self._sample))]
+        return {path for one in (*self._sample, *filter(None, others)) for path in _paths(one)}
+
+    @cached_property
+    def _loaded(self) -> tuple[list[dict[str, Any]], IntArray, IntArray]:
+        return _load(self._all)
+
+    @cached_property
+    def lines(self) -> Lines:
+        """The lines that hold an object."""
+        return self._all if self._table is not None else self._all.take(self._loaded[1])
+
+    @property
+    def numbers(self) -> IntArray:
+        """Their numbers."""
+        return self.lines.numbers
+
+    @property
+    def rejects(self) -> list[Reject]:
+        """Lines that hold no object."""
+        bad = [] if self._table is not None else self._loaded[2].tolist()
+        return [Reject(int(self._all.numbers[n]), "no JSON object") for n in bad]
 
     def column(self, name: str) -> pa.DictionaryArray | None:
         """Values at a name, or at a path with dots where no object has that very name."""
         if name in self.lines.facts:
             return self.lines.facts[name]
+        if self._table is not None:
+            return self._table.get(name)
         if name not in self._made:
-            values = [one.get(name) for one in self.objects]
+            objects = self._loaded[0]
+            values = [one.get(name) for one in objects]
             if "." in name and not any(v is not None for v in values):
                 path = name.split(".")
-                values = [_at(one, path) for one in self.objects]
+                values = [_at(one, path) for one in objects]
             self._made[name] = coded(_texts(values))
         return self._made[name]
+
+
+def _unlike(block: Block, first: int) -> list[int]:
+    """Lines with a name that none of the first lines has: names are told apart by their ends."""
+    array = block.array
+    quotes = np.flatnonzero(array == ord('"'))
+    if len(quotes) < 2:
+        return []
+    at = np.flatnonzero(array[np.minimum(quotes[1:] + 1, len(array) - 1)] == ord(":"))
+    ends, lengths = quotes[at + 1], quotes[at + 1] - quotes[at] - 1
+    padded = np.zeros(len(array) + PAD, np.uint8)
+    padded[PAD:] = array
+    words = np.ndarray((len(padded) - 7,), dtype="<u8", buffer=padded.data, strides=(1,))
+    mixed = lengths.astype(np.uint64)
+    for back in (0, 8):
+        drop = np.clip(8 - (lengths - back), 0, 8).astype(np.uint64) * np.uint64(8)
+        part = words[ends + (PAD - 8 - back)]
+        part = np.where(drop < 64, part >> (drop % np.uint64(64)) << (drop % np.uint64(64)), 0)
+        mixed = (mixed ^ part) * np.uint64(0x9E3779B97F4A7C15)
+        mixed ^= mixed >> np.uint64(29)
+    bucket = (mixed >> np.uint64(44)).astype(np.int64)
+    known = int(np.searchsorted(ends, block.starts[first])) if first < len(block.starts) else None
+    seen = np.zeros(1 << 20, bool)
+    seen[bucket[:known]] = True
+    fresh = np.flatnonzero(~seen[bucket])
+    _, places = np.unique(bucket[fresh], return_index=True)
+    lines = np.searchsorted(block.ends, ends[fresh[places[:MOST_NAMES]]])
+    return sorted(set(lines.tolist()))
+
+
+def _paths(one: Mapping[str, Any], before: str = "", depth: int = 0) -> list[str]:
+    found = []
+    for name, value in one.items():
+        found.append(before + name)
+        if isinstance(value, dict) and depth < 4:
+            found += _paths(value, f"{before}{name}.", depth + 1)
+    return found
+
+
+def _quick(
+    lines: Lines, sample: Sequence[Mapping[str, Any]], names: Sequence[str]
+) -> dict[str, pa.DictionaryArray | None] | None:
+    """The values asked for by Arrow's reader; None where it cannot be sure to read them rightly."""
+    block = lines.block
+    if len(sample) < min(SAMPLE, len(lines)) or not len(lines):
+        return None
+    array = block.array
+    braces = (array[block.starts] == ord("{")) & (array[np.maximum(block.ends - 1, 0)] == ord("}"))
+    places = {name: _places(sample, name) for name in names}
+    fields = _schema(sample, [path for some in places.values() for path in some])
+    if not braces.all() or fields is None:
+        return None
+    try:
+        table = json.read_json(
+            pa.BufferReader(block.data),
+            read_options=json.ReadOptions(use_threads=False, block_size=len(block.data) + 1),
+            parse_options=json.ParseOptions(
+                explicit_schema=pa.schema(fields), unexpected_field_behavior="ignore"
+            ),
+        )
+    except UNREAD:
+        return None
+    if table.num_rows != len(lines):
+        return None
+    made: dict[str, pa.DictionaryArray | None] = {}
+    for name, some in places.items():
+        found = [_column(table, path) for path in some]
+        if any(pa.types.is_struct(column.type) for column in found):
+            return None
+        made[name] = coded(pc.coalesce(*(column.cast(pa.string()) for column in found)))
+    return made
+
+
+def _column(table: pa.Table, path: tuple[str, ...]) -> pa.Array:
+    column = table[path[0]].combine_chunks()
+    return pc.struct_field(column, list(path[1:])) if len(path) > 1 else column
+
+
+def _places(sample: Sequence[Mapping[str, Any]], name: str) -> list[tuple[str, ...]]:
+    """Where a name may stand: as itself, as a path. What the first objects lack, later ones may have."""
+    path = tuple(name.split("."))
+    if len(path) == 1 or any(name in one for one in sample):
+        return [(name,)]
+    if any(isinstance(one.get(path[0]), dict) for one in sample):
+        return [path]
+    return [(name,), path]
+
+
+def _schema(
+    sample: Sequence[Mapping[str, Any]], paths: Sequence[tuple[str, ...]]
+) -> list[pa.Field] | None:
+    """Types of the values at these paths; None where the first objects do not agree."""
+    fields = []
+    for name in dict.fromkeys(path[0] for path in paths):
+        values = [v for one in sample if (v := one.get(name)) is not None]
+        inner = [path[1:] for path in paths if path[0] == name and len(path) > 1]
+        kinds = {type(v) for v in values}
+        if inner and kinds <= {dict}:
+            below = _schema(values, inner)
+            if below is None:
+                return None
+            fields.append(pa.field(name, pa.struct(below)))
+        elif not kinds and not inner:
+            fields.append(pa.field(name, pa.string()))
+        elif len(kinds) == 1 and not inner and (kind := SCALARS.get(next(iter(kinds)))):
+            fields.append(pa.field(name, kind))
+        else:
+            return None
+    return fields
 
 
 def _load(lines: Lines) -> tuple[list[dict[str, Any]], IntArray, IntArray]:
