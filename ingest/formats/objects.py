@@ -91,14 +91,10 @@ def _unlike(block: Block, first: int) -> list[int]:
     padded = np.zeros(len(array) + PAD, np.uint8)
     padded[PAD:] = array
     words = np.ndarray((len(padded) - 7,), dtype="<u8", buffer=padded.data, strides=(1,))
-    mixed = lengths.astype(np.uint64)
-    for back in (0, 8):
-        drop = np.clip(8 - (lengths - back), 0, 8).astype(np.uint64) * np.uint64(8)
-        part = words[ends + (PAD - 8 - back)]
-        part = np.where(drop < 64, part >> (drop % np.uint64(64)) << (drop % np.uint64(64)), 0)
-        mixed = (mixed ^ part) * np.uint64(0x9E3779B97F4A7C15)
-        mixed ^= mixed >> np.uint64(29)
-    bucket = (mixed >> np.uint64(44)).astype(np.int64)
+    short = np.minimum(lengths, 16)
+    last, before = words[ends + (PAD - 8)] & _LAST[short], words[ends + (PAD - 16)] & _BEFORE[short]
+    mixed = (last * _ODD + before) * _ODD
+    bucket = (mixed >> np.uint64(44)).view(np.int64)
     known = int(np.searchsorted(ends, block.starts[first])) if first < len(block.starts) else None
     seen = np.zeros(1 << 20, bool)
     seen[bucket[:known]] = True
@@ -106,6 +102,13 @@ def _unlike(block: Block, first: int) -> list[int]:
     _, places = np.unique(bucket[fresh], return_index=True)
     lines = np.searchsorted(block.ends, ends[fresh[places[:MOST_NAMES]]])
     return sorted(set(lines.tolist()))
+
+
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+_ALL = (1 << 64) - 1
+_LAST = np.array([_ALL << 8 * (8 - min(n, 8)) & _ALL for n in range(17)], np.uint64)
+_BEFORE = np.array([_ALL << 8 * (16 - max(n, 8)) & _ALL for n in range(17)], np.uint64)
+"""Masks that leave the last bytes of a name in a word, by its length."""
 
 
 def _paths(one: Mapping[str, Any], before: str = "", depth: int = 0) -> list[str]:
