@@ -1,5 +1,7 @@
 """The timetable: one job now, all jobs when they are due, taken up again after a kill."""
 
+from __future__ import annotations
+
 import fcntl
 import logging
 import traceback
@@ -8,12 +10,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from apscheduler.executors.pool import ThreadPoolExecutor as Executor
-from apscheduler.jobstores.sqlalchemy import SQLAlchemyJobStore
-from apscheduler.schedulers.blocking import BlockingScheduler
-from apscheduler.triggers.cron import CronTrigger
 from sqlalchemy import select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
@@ -25,6 +23,12 @@ from reports import mail
 from state.tables import ALARM, RUN
 from workspace import Workspace, open_site
 
+if TYPE_CHECKING:
+    from apscheduler.jobstores.sqlalchemy import SQLAlchemyJobStore
+    from apscheduler.schedulers.blocking import BlockingScheduler
+    from apscheduler.triggers.cron import CronTrigger
+
+# APScheduler is imported where it is used: only the timetable needs it, and every command waits for it.
 LOG = logging.getLogger("fairwatch")
 Clock = Callable[[], datetime]
 
@@ -199,6 +203,8 @@ def _now() -> datetime:
 
 def timetable(ws: Workspace) -> dict[str, CronTrigger]:
     """When each job runs, in the organisation's zone."""
+    from apscheduler.triggers.cron import CronTrigger
+
     zone = ws.settings.zone
     triggers = {}
     for job in JOBS.values():
@@ -217,6 +223,9 @@ def serve(ws: Workspace, clock: Clock) -> None:
     start. A job that was killed while running is run again. Raises Locked where another runner
     serves the same site.
     """
+    from apscheduler.executors.pool import ThreadPoolExecutor as Executor
+    from apscheduler.schedulers.blocking import BlockingScheduler
+
     with _one_runner(ws.folder):
         scheduler = BlockingScheduler(
             jobstores={"default": _store(ws)},
@@ -259,6 +268,8 @@ def _store(ws: Workspace) -> SQLAlchemyJobStore:
     SQLite's locks are the process's, and closing any handle of the file drops them all: while
     `verify` looks into the database file, no connection may rely on them.
     """
+    from apscheduler.jobstores.sqlalchemy import SQLAlchemyJobStore
+
     return SQLAlchemyJobStore(url=ws.state.url, engine_options={"poolclass": NullPool})
 
 

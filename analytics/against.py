@@ -11,7 +11,7 @@ from analytics.questions import SMALLEST_GROUP
 from config.hours import day_bounds
 from config.policy import Policy
 from lake import catalogue
-from lake.datasets import EVENTS
+from lake.datasets import EVENTS, INSTANT
 from workspace import Workspace
 
 GRADES = {
@@ -64,6 +64,8 @@ class Peers:
 class Clients:
     """Addresses a person used, and how many of them others used as well."""
 
+    user: str
+    week: str
     clients: int
     shared: int
 
@@ -92,22 +94,42 @@ def team_text(ws: Workspace, engine: Engine, user: str, day: date, week: str, wo
     )
 
 
-def devices_text(ws: Workspace, user: str, days: Sequence[date]) -> str:
-    """Whether somebody else may have sat at the person's devices."""
-    first = day_bounds(days[0], ws.settings.zone)[0]
-    last = day_bounds(days[-1], ws.settings.zone)[1]
+def devices(
+    ws: Workspace, engine: Engine, asked: Sequence[tuple[str, str, date, date]]
+) -> dict[tuple[str, str], Clients]:
+    """For each (user, week, first day, last day) asked for: its addresses, by user and week."""
+    if not asked:
+        return {}
+    users, weeks, first_days, last_days = zip(*asked, strict=True)
+    start, end = min(first_days), max(last_days)
+    days = [start + timedelta(days=i) for i in range((end - start).days + 1)]
+    bounds = [day_bounds(day, ws.settings.zone) for day in days]
+    first, last = bounds[0][0], bounds[-1][1]
     touched = [
         first.date() + timedelta(days=i) for i in range((last.date() - first.date()).days + 1)
     ]
-    limits = ws.settings.limits
-    with (
-        Engine(ws.folder, threads=limits.threads, memory_mb=limits.memory_mb) as engine,
-        ws.state.read() as connection,
-    ):
+    with ws.state.read() as connection:
         engine.view(EVENTS, catalogue.parts(connection, EVENTS.name, touched))
-        found = engine.rows("shared_clients", Clients, person=user, first=first, last=last)[0]
-    if not found.shared:
-        return f"Addresses used: {found.clients}, none of them under another name in this time."
+        engine.table("days", pa.table({
+            "day": pa.array(days, pa.date32()),
+            "first": pa.array([b[0] for b in bounds], INSTANT),
+            "last": pa.array([b[1] for b in bounds], INSTANT),
+        }))  # fmt: skip
+        engine.make("client_days", "client_days", first=first, last=last)
+    engine.table("asked", pa.table({
+        "user": pa.array(users, pa.string()),
+        "week": pa.array(weeks, pa.string()),
+        "first_day": pa.array(first_days, pa.date32()),
+        "last_day": pa.array(last_days, pa.date32()),
+    }))  # fmt: skip
+    return {(r.user, r.week): r for r in engine.rows("shared_clients", Clients)}
+
+
+def devices_text(found: Clients | None) -> str:
+    """Whether somebody else may have sat at the person's devices."""
+    if not found or not found.shared:
+        clients = found.clients if found else 0
+        return f"Addresses used: {clients}, none of them under another name in this time."
     return (
         f"Addresses used: {found.clients}, of which {found.shared} under other names as well: "
         f"somebody else may have sat at the device."

@@ -2,11 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 from sqlalchemy import select
@@ -16,6 +16,8 @@ from analytics.against import (
     GRADES,
     IDENTITIES,
     Against,
+    Clients,
+    devices,
     devices_text,
     permitted_text,
     team_text,
@@ -224,8 +226,9 @@ def _time(
     )
     where = "in working time" if working else "a day"
     threshold = f"more than {rule.minutes:g} minutes {where} on at least {rule.days} days of a week"
-    for (user, week), group in groupby(rows, key=lambda r: (r.user, r.week)):
-        found = list(group)
+    groups = _by_person_and_week(rows)
+    clients = _devices(ws, engine, groups)
+    for (user, week), found in groups.items():
         outside = sum(r.outside_min for r in found)
         visits, contacts = sum(r.visits for r in found), sum(r.contacts for r in found)
         peers = team_text(ws, engine, user, found[-1].day, week, working)
@@ -248,6 +251,7 @@ def _time(
                 else "The rule counts the whole day; breaks are not taken out."
             ),
             "team": peers,
+            "shared device": devices_text(clients.get((user, week))),
         }
         measures = [DayMeasure(r.day, r.low_min, r.likely_min, r.high_min, "") for r in found]
         yield _finding(
@@ -262,8 +266,9 @@ def _blocked(
         "findings_blocked", _BlockedRow, attempts=rule.attempts, reached=rule.reached
     )
     threshold = f"{rule.attempts} refused visits or {rule.reached} let through in a week"
-    for _, group in groupby(rows, key=lambda r: (r.user, r.week)):
-        found = list(group)
+    groups = _by_person_and_week(rows)
+    clients = _devices(ws, engine, groups)
+    for key, found in groups.items():
         measures = [
             DayMeasure(
                 r.day,
@@ -287,10 +292,28 @@ def _blocked(
             ),
             "breaks and free time": "Blocked sites stay blocked in breaks; hours play no part.",
             "team": "Blocked-site visits are not compared between people.",
+            "shared device": devices_text(clients.get(key)),
         }
         yield _finding(
             ws, policy, rule, found[0], measures, "visits", threshold, "C", withheld, against
         )
+
+
+Row = TypeVar("Row", _TimeRow, _BlockedRow)
+
+
+def _by_person_and_week(rows: Iterable[Row]) -> dict[tuple[str, str], list[Row]]:
+    groups = groupby(rows, key=lambda r: (r.user, r.week))
+    return {key: list(group) for key, group in groups}
+
+
+def _devices(
+    ws: Workspace,
+    engine: Engine,
+    groups: Mapping[tuple[str, str], Sequence[_TimeRow] | Sequence[_BlockedRow]],
+) -> dict[tuple[str, str], Clients]:
+    """The devices of all findings at once: each look at them reads the days' events."""
+    return devices(ws, engine, [(*key, g[0].day, g[-1].day) for key, g in groups.items()])
 
 
 def _finding(
@@ -313,7 +336,6 @@ def _finding(
         **against,
         "threshold": threshold_text(rule.decided_by, threshold),
         "identity": f"Identity \u201c{row.identity}\u201d: {IDENTITIES[row.identity]}.",
-        "shared device": lambda: devices_text(ws, row.user, [d.day for d in days]),
         "permitted and authorised use": lambda: permitted_text(ws, policy, row.user, days[-1].day),
         "missing data": (
             f"Days of this week left out because the log has a gap in them: {len(missing)}."

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 
@@ -57,6 +58,12 @@ def site(folder: Path, people: Path) -> Path:
     run((*FAIRWATCH, "init", str(folder), "--policy", "b3"))
     (folder / "people.csv").write_bytes(people.read_bytes())
     return folder
+
+
+def last_week() -> date:
+    """The Monday of the last whole week."""
+    today = datetime.now(UTC).date()
+    return today - timedelta(days=today.weekday() + 7)
 
 
 def table(rows: Sequence[tuple[str, Sequence[Cost]]]) -> str:

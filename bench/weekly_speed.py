@@ -9,18 +9,11 @@ import argparse
 import shutil
 import sys
 import tempfile
-from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from measure import FAIRWATCH, GENERATE, Cost, machine, publish, run, site, table
+from measure import FAIRWATCH, GENERATE, Cost, last_week, machine, publish, run, site, table
 
 INGEST, DERIVE, REPORT = "ingest", "run activity (seven days)", "report weekly (40 pages)"
-
-
-def last_week() -> date:
-    """The Monday of the last whole week."""
-    today = datetime.now(UTC).date()
-    return today - timedelta(days=today.weekday() + 7)
 
 
 def measured(work: Path, lines: int, rounds: int) -> dict[str, list[Cost]]:

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from itertools import pairwise
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -48,6 +49,12 @@ def _no_overlap(spans: list[Span]) -> list[Span]:
 Spans = Annotated[list[TimeSpan], AfterValidator(_no_overlap)]
 
 
+@cache
+def _calendar(country: str, subdivision: str | None, year: int) -> holidays.HolidayBase:
+    """A year's holidays; to work them out takes milliseconds, and each day asks."""
+    return holidays.country_holidays(country, subdiv=subdivision, years=year)
+
+
 class Holidays(BaseModel):
     """Bank holidays: the `holidays` package by country and part, and the organisation's own days."""
 
@@ -71,9 +78,7 @@ class Holidays(BaseModel):
         if self.country is None:
             return None
         try:
-            calendar = holidays.country_holidays(
-                self.country, subdiv=self.subdivision, years=day.year
-            )
+            calendar = _calendar(self.country, self.subdivision, day.year)
         except NotImplementedError:
             raise ValueError(
                 "expected a country and subdivision the `holidays` package knows, "

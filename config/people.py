@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 
 from config.hours import WorkingHours, pattern
@@ -67,8 +68,14 @@ class People:
 
     def team(self, manager: str, day: date) -> list[Person]:
         """The people of one manager on `day`."""
-        name = self._canonical(manager)
-        return [r for r in self.rows if r.on(day) and self._canonical(r.manager) == name]
+        return [r for r in self._teams.get(self._canonical(manager), []) if r.on(day)]
+
+    @cached_property
+    def _teams(self) -> dict[str, list[Person]]:
+        teams: dict[str, list[Person]] = defaultdict(list)
+        for row in self.rows:
+            teams[self._canonical(row.manager)].append(row)
+        return teams
 
     def managers(self) -> list[str]:
         """Everybody who is named as a manager, by user where there is one, sorted."""

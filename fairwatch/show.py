@@ -9,12 +9,6 @@ from dataclasses import asdict, fields, is_dataclass
 from datetime import date, datetime
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
-
-ERRORS = Console(stderr=True, highlight=False, soft_wrap=True)
-
 
 def say(text: str = "") -> None:
     """Lines for whoever is reading; what a log says in them cannot move the terminal."""
@@ -67,6 +61,10 @@ def table(title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> N
         for row in rows:
             print("\t".join(_printable(_cell(value)) for value in row))
         return
+    # Rich is imported where a terminal is drawn on; jobs have none.
+    from rich.console import Console
+    from rich.table import Table
+
     drawn = Table(title=title, title_justify="left")
     for index, name in enumerate(header):
         numeric = bool(rows) and all(isinstance(r[index], int | float | None) for r in rows)
@@ -102,8 +100,12 @@ def progress(what: str, total: int | None = None) -> Iterator[Callable[[str, int
 
         yield line
         return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    errors = Console(stderr=True, highlight=False, soft_wrap=True)
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=ERRORS, transient=True) as bar:
+    with Progress(*columns, console=errors, transient=True) as bar:
         task = bar.add_task(what, total=total)
 
         def advance(name: str, amount: int) -> None:

@@ -1,18 +1,15 @@
 """Host to service, role and category, once per distinct host; what is not named becomes `other`."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cache
-
-import tldextract
+from typing import Any
 
 from config.sitelist import Service, SiteList
 
 LARGEST = 1_000_000
 OTHER = "other"
-_domains = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
-"""The suffix list that comes with the package; nothing is fetched, nothing is written."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,15 @@ class Classifier:
 
 def registrable(host: str) -> str:
     """The registrable domain of a host (`bbc.co.uk` of `www.bbc.co.uk`), or the host itself."""
-    return _domains(host).top_domain_under_public_suffix or host
+    return _domains()(host).top_domain_under_public_suffix or host
+
+
+@cache
+def _domains() -> Callable[[str], Any]:
+    """The suffix list that comes with the package; nothing is fetched, nothing is written."""
+    import tldextract  # here, since it imports an HTTP client, and few sites store other hosts
+
+    return tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
 
 
 def path_role(path: str, service: Service) -> str:

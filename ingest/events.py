@@ -89,6 +89,7 @@ SUBTYPES = frozenset(
 """Subtypes kept by name; a server may write anything here, a host name included."""
 
 PATH_END = re.compile(r"[?#;]")
+AUTHORITY_END = np.frombuffer(b"?#", np.uint8)
 HOST_PORT = re.compile(r"^(?:[^@]*@)?(\[[0-9a-fA-F:.%]+\]|[^:\[\]]*)(?::(\d{1,5}))?$")
 
 
@@ -172,16 +173,16 @@ class Enricher:
         known = self._classes
         found = [known.get(a) or self._class(a) for a in hosts.dictionary.to_pylist()]
         # Most hosts share one class, the same object: fold by identity before anything is made.
-        classes = {id(c): c for c in found}
-        numbers = {identity: number for number, identity in enumerate(classes)}
-        codes = np.array([numbers[id(c)] for c in found], np.int64)
+        identities = np.fromiter(map(id, found), np.int64, len(found))
+        _, first, codes = np.unique(identities, return_index=True, return_inverse=True)
+        classes = [found[n] for n in first.tolist()]
         of_url = codes[hosts.indices.to_numpy()]
         of_row = pa.array(of_url).take(url.indices)
         made = {
-            name: codes_to_text(of_row, [getattr(c, name) for c in classes.values()])
+            name: codes_to_text(of_row, [getattr(c, name) for c in classes])
             for name in ("host", "service", "role", "category")
         }
-        roles, kept = self._paths([*classes.values()], of_url, path)
+        roles, kept = self._paths(classes, of_url, path)
         made["path_role"] = codes_to_text(url.indices, roles)
         made["path"] = (
             codes_to_text(url.indices, kept) if self.keep_paths else constant(None, len(url))
@@ -246,6 +247,17 @@ class Enricher:
 
 def split_urls(urls: pa.StringArray) -> tuple[pa.Array, pa.Array]:
     """(authority, path with its slash or null) of URLs (their scheme may be missing) or of `host:port`."""
+    slashed = pc.fill_null(pc.match_substring(urls, "/"), False)  # most lines are CONNECT
+    authority, path = _split(urls.filter(slashed))
+    authority = pc.fill_null(pc.replace_with_mask(urls, slashed, authority), "")
+    if np.isin(np.frombuffer(authority.buffers()[2] or b"", np.uint8), AUTHORITY_END).any():
+        pieces = pc.split_pattern_regex(authority, r"[?#]", max_splits=1)
+        authority = pc.list_element(pieces, 0)
+    return authority, pc.replace_with_mask(pa.nulls(len(urls), pa.string()), slashed, path)
+
+
+def _split(urls: pa.StringArray) -> tuple[pa.Array, pa.Array]:
+    """(authority and what may follow it, path or null) of URLs with a slash in each."""
     schemed = pc.match_substring_regex(urls, r"^(?:[a-zA-Z][a-zA-Z0-9+.-]*:)?//")
     pieces = pc.list_slice(
         pc.split_pattern(urls, "/", max_splits=3), 0, 4, return_fixed_size_list=True
@@ -253,15 +265,8 @@ def split_urls(urls: pa.StringArray) -> tuple[pa.Array, pa.Array]:
     flat = pieces.values.slice(pieces.offset * 4, len(urls) * 4)
     at = np.arange(len(urls)) * 4
     authority = pc.if_else(schemed, flat.take(pa.array(at + 2)), flat.take(pa.array(at)))
-    bare = (
-        pc.fill_null(
-            pc.list_element(pc.split_pattern_regex(authority, r"[?#]", max_splits=1), 0), ""
-        )
-        if any(pc.any(pc.match_substring(authority, end)).as_py() for end in "?#")
-        else pc.fill_null(authority, "")
-    )
     rest = pc.binary_join_element_wise("/", pc.fill_null(flat.take(pa.array(at + 3)), ""), "")
-    return bare, pc.if_else(schemed, rest, pa.scalar(None, pa.string()))
+    return authority, pc.if_else(schemed, rest, pa.scalar(None, pa.string()))
 
 
 def host_of(authority: str) -> tuple[str | None, int | None]:

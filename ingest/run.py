@@ -1,5 +1,6 @@
 """Ingest: discover → recognise → read → classify → write → record, one commit at a time."""
 
+import ctypes
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -36,6 +37,9 @@ COMPLETE_AFTER = timedelta(minutes=1)
 """A plain file not written to for so long is taken to its end, newline or not."""
 
 FUTURE = timedelta(days=1)
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
+"""Options of mallopt(3)."""
+
 Progress = Callable[[str, int], None]
 
 
@@ -105,8 +109,7 @@ def ingest(
 
     The caller holds the site's lock.
     """
-    # One allocator for Arrow and numpy: what one frees the other takes, which saves 100 MB.
-    pa.set_memory_pool(pa.system_memory_pool())
+    _keep_memory()
     with ws.state.change() as change:
         sweep(change.connection, ws.folder)
         buried = catalogue.buried(change.connection, "events")
@@ -135,6 +138,20 @@ def ingest(
             report.seconds = perf_counter() - started
             reports.append(report)
     return reports
+
+
+def _keep_memory() -> None:
+    """What Arrow frees numpy takes, and the other way round; little goes back in between.
+
+    One allocator for both saves 100 MB. Keeping what blocks leave behind saves a twelfth of the
+    CPU: the kernel would clear the same pages for each block again.
+    """
+    pa.set_memory_pool(pa.system_memory_pool())
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):  # glibc has it, musl has not
+        libc.mallopt(M_ARENA_MAX, 1)
+        libc.mallopt(M_MMAP_THRESHOLD, 32 << 20)
+        libc.mallopt(M_TRIM_THRESHOLD, 256 << 20)
 
 
 class _Reading:

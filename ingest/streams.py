@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from errors import UnreadableInput
 
-BLOCK = 6 << 20
+BLOCK = 8 << 20
 MARK_GRAIN = 1 << 20
 FIRST_MARK = 256
 HEAD_BYTES = 4 << 10

@@ -14,7 +14,7 @@ from lake.catalogue import Part
 from lake.datasets import Dataset
 from lake.files import fsync, sha256
 
-ZSTD_LEVEL = 3
+ZSTD_LEVEL = 1
 
 
 class PartWriter:

@@ -1,14 +1,18 @@
 """The one template environment: strict, escaping everything, with dates and minutes in words."""
 
+from __future__ import annotations
+
 import re
 from datetime import date, datetime
 from functools import cache
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 MONTHS = (
@@ -29,6 +33,8 @@ UNSHOWABLE = re.compile(
 @cache
 def environment() -> Environment:
     """The environment every page and mail is made with."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     env = Environment(
         loader=PackageLoader("reports", "templates"),
         autoescape=True,

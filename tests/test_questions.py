@@ -36,6 +36,9 @@ SMALL: dict[str, dict[str, pa.DataType]] = {
     "judged": {"week": TEXT, "day": DAY},
     "members": {"user": TEXT},
     "weekly_members": {"week": TEXT, "user": TEXT},
+    "days": {"day": DAY, "first": INSTANT, "last": INSTANT},
+    "client_days": {"user": TEXT, "client": TEXT, "day": DAY},
+    "asked": {"user": TEXT, "week": TEXT, "first_day": DAY, "last_day": DAY},
     "weeks": {"week": TEXT, "first_day": DAY, "last_day": DAY},
     "feed_days": {"day": DAY},
     "gap_days": {"day": DAY},
@@ -62,7 +65,7 @@ ROWS: dict[str, type[Any]] = {
 KEPT = ("activity", "usage", "blocked", "feed")
 """Questions whose answers are datasets of the same name."""
 
-BETWEEN = ("marks", "contacts", "feed_days")
+BETWEEN = ("marks", "contacts", "feed_days", "client_days")
 """Questions whose answers other questions use."""
 
 

@@ -1,17 +1,29 @@
 -- Whether the devices a person used were used by others on the same days.
--- in:  events, $person, $first, $last (instants)
--- out: clients (addresses the person used), shared (of these, used under other names as well)
-WITH within AS (
-    SELECT "user", client FROM events WHERE time >= $first AND time < $last AND client IS NOT NULL
+-- in:  client_days (user, client, day), asked (user, week, first_day, last_day: local days)
+-- out: a row of `asked` each, where the person was there: user, week, clients (addresses the person
+--      used), shared (of these, used under other names as well)
+WITH others AS (
+    -- One of several names is another's, whoever asks. A 407 before the log-in carries the bare
+    -- address: that is nobody else.
+    SELECT client, day, min("user") AS lowest, max("user") AS highest
+    FROM client_days
+    WHERE "user" <> client
+    GROUP BY ALL
 ),
 
-own AS (SELECT DISTINCT client FROM within WHERE "user" = $person)
+own AS (
+    SELECT DISTINCT a.*, c.client
+    FROM asked AS a
+    JOIN client_days AS c ON c."user" = a."user" AND c.day BETWEEN a.first_day AND a.last_day
+)
 
 SELECT
-    count(DISTINCT o.client)::INTEGER AS clients,
-    -- A 407 before the log-in carries the bare address: that is nobody else.
-    count(DISTINCT o.client) FILTER (
-        WHERE w."user" IS NOT NULL AND w."user" <> $person AND w."user" <> o.client
+    own."user",
+    own.week,
+    count(DISTINCT own.client)::INTEGER AS clients,
+    count(DISTINCT own.client) FILTER (
+        WHERE o.lowest <> own."user" OR o.highest <> own."user"
     )::INTEGER AS shared
-FROM own AS o
-LEFT JOIN within AS w USING (client)
+FROM own
+LEFT JOIN others AS o ON o.client = own.client AND o.day BETWEEN own.first_day AND own.last_day
+GROUP BY ALL

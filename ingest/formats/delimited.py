@@ -33,6 +33,9 @@ NUMBER: dict[Kind, str] = {
 }
 """What Arrow takes for a number, less its hexadecimals and words."""
 
+SHORT = 24
+"""Bytes of a column within which its end is looked for line by line, all lines at once."""
+
 SIGNS = np.frombuffer(b" \n-", np.uint8)
 LIMITS: dict[Kind, tuple[int, int]] = {"int": (1 - 10**18, 10**18), "float": (0, 10**12)}
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -180,21 +183,33 @@ def _zero_filled(block: Block, padded: Sequence[int]) -> memoryview:
     """Blanks that align a number become zeros; blanks anywhere else stay what they are."""
     array = block.array.copy()
     for column in padded:
-        blanks = np.flatnonzero(array == BLANK)
-        at = np.searchsorted(blanks, block.starts) + column - 1
-        at = blanks[at[at < len(blanks)]] + 1
+        at = block.starts
+        for _ in range(column):
+            at = _next_blank(array, at) + 1
+        at = at[at < len(array)]
         while len(at := at[array[at] == BLANK]):
             array[at] = ord("0")
             at = at + 1
     return array.data
 
 
+def _next_blank(array: npt.NDArray[np.uint8], at: IntArray) -> IntArray:
+    """The first blank at or after each position; the array's length where there is none."""
+    at = np.minimum(at, len(array) - 1)
+    for _ in range(SHORT):
+        elsewhere = array[at] != BLANK
+        if not elsewhere.any():
+            return at
+        at = np.minimum(at + elsewhere, len(array) - 1)
+    blanks = np.append(np.flatnonzero(array == BLANK), len(array))
+    return blanks[np.searchsorted(blanks, at)]
+
+
 def _plain(data: Data, table: pa.Table, layout: Layout) -> bool:
     """Whether the numbers Arrow read are written as numbers of a log: no `nan`, `1e300`, `0x1F`."""
     array = np.frombuffer(data, np.uint8)
-    x = np.flatnonzero((array | 32) == ord("x"))
-    hexadecimal = (array[x - 1] == ord("0")) & np.isin(array[x - 2], SIGNS)
-    if hexadecimal.any():
+    zeros = np.flatnonzero(((array[1:] | 32) == ord("x")) & (array[:-1] == ord("0")))
+    if np.isin(array[zeros - 1], SIGNS).any():
         return False
     for column in layout.columns:
         if column.kind != "text":
