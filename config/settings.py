@@ -62,6 +62,15 @@ class Source(Model):
     timezone: Zone | None = None
 
 
+class ListUse(Model):
+    """What is different for one imported list: the order of these is the order lists are asked in."""
+
+    name: str
+    categories: dict[str, str | None] = {}
+    below_shipped: bool = False
+    use: bool = True
+
+
 class Store(Model):
     """What is kept of a line; the defaults keep least."""
 
@@ -130,6 +139,8 @@ class Settings(Model):
     people: Path = Path("people.csv")
     policy: list[Path] = [Path("policy.yaml")]
     sites: list[Path] = []
+    lists: list[ListUse] = []
+    device_category: Literal["witness", "decides"] = "witness"
     store: Store = Store()
     retention: Retention = Retention()
     mail: Mail | None = None
