@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import cache
 from importlib.resources import files
@@ -12,10 +12,9 @@ from typing import Literal, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from config.document import read
-from config.lists.hosts import ascii_host, registrable, suffixes
+from config.lists.hosts import ascii_host, registered, suffixes
 from config.lists.index import EXACT, key
-from config.lists.listfile import SENSITIVE as SENSITIVE
-from config.lists.listfile import Imported
+from config.lists.listfile import SENSITIVE, Imported
 from config.policy import BLOCKED_HOST, Effective, Policy
 
 Role = Literal["site", "asset", "api", "embed"]
@@ -279,7 +278,7 @@ def _matched(host: str, claims: Sequence[Claim], winner: Claim | None) -> Match 
         return winner.match
     detail = next((c.match for c in claims if c.match), None)
     if detail is None:
-        domain = registrable(host)
+        domain = registered(host) or winner.suffix
         service = Service(id=domain, service=domain, category=winner.category, roles={})
         return Match(service, "site", winner.suffix)
     if detail.service.category == winner.category:
@@ -311,7 +310,7 @@ def _shipped_layers() -> tuple[Curated, Curated]:
     sensitive = shipped_sensitive()
     return (
         Curated(shipped(), _about(shipped(), "shipped", shipped().source)),
-        Curated(sensitive, _about(sensitive, "shipped", sensitive.source)),
+        Curated(sensitive, replace(_about(sensitive, "shipped", ""), name="shipped, sensitive")),
     )
 
 

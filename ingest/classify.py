@@ -10,7 +10,7 @@ import numpy as np
 
 from config.lists.device import OTHER as NO_CATEGORY
 from config.lists.device import Told, told
-from config.lists.hosts import registrable as registrable
+from config.lists.hosts import registrable
 from config.sitelist import Judged, Service, SiteList
 
 LARGEST = 1_000_000

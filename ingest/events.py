@@ -142,9 +142,7 @@ class Enricher:
         if late.any():
             numbers = rows["line"].to_numpy()[late]
             result.rejects = [Reject(int(n), "the time lies in the future") for n in numbers]
-        columns = self._columns(
-            rows, self.classifier.on(int(day[0])), source, file, first_line
-        )
+        columns = self._columns(rows, self.classifier.on(int(day[0])), source, file, first_line)
         for number in sorted(pc.unique(pa.array(day[~late])).to_pylist()):
             chosen = (day == number) & ~late
             count = int(chosen.sum())
@@ -188,9 +186,7 @@ class Enricher:
         authority, path = split_urls(url.dictionary)
         hosts = authority.dictionary_encode()
         names = hosts.dictionary.to_pylist()
-        found = [
-            classifier.known(a) or classifier.of_authority(a, host_of(a)[0]) for a in names
-        ]
+        found = [classifier.known(a) or classifier.of_authority(a, host_of(a)[0]) for a in names]
         # Most hosts share one class, the same object: fold by identity before anything is made.
         classes = {id(c): c for c in found}
         numbers = {identity: number for number, identity in enumerate(classes)}

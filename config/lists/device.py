@@ -71,7 +71,7 @@ def told(text: str) -> Told:
         return Told(None, sensitive=True)
     found = [known[w] for w in words if w in known]
     ours = [category for category in found if category != OTHER]
-    return Told((ours or found or [None])[0])
+    return Told(next(iter([*ours, *found]), None))
 
 
 def _plain(word: str) -> str:

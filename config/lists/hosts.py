@@ -72,7 +72,12 @@ def ascii_host(host: str) -> str:
 
 def registrable(host: str) -> str:
     """The registrable domain of a host (`bbc.co.uk` of `www.bbc.co.uk`), or the host itself."""
-    return _domains(host).top_domain_under_public_suffix or host
+    return registered(host) or host
+
+
+def registered(host: str) -> str | None:
+    """The registrable domain of a host; None where it has none that is known."""
+    return _domains(host).top_domain_under_public_suffix or None
 
 
 def suffixes(host: str) -> list[str]:

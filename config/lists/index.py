@@ -30,8 +30,15 @@ def key(name: str) -> int:
 class Index:
     """The digests of a file, looked up where they lie."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises BadConfiguration where the file is not there or not whole."""
+    def __init__(self, data: bytes | mmap.mmap) -> None:
+        self.hosts = len(data) // RECORD
+        whole = memoryview(data)
+        self._keys = whole[: 8 * self.hosts].cast("Q")
+        self._codes = whole[8 * self.hosts :].cast("H")
+
+    @classmethod
+    def read(cls, path: Path) -> "Index":
+        """The index of a file; raises BadConfiguration where it is not there or not whole."""
         try:
             with path.open("rb") as file:
                 size = file.seek(0, 2)
@@ -44,10 +51,13 @@ class Index:
             ) from None
         if size % RECORD:
             raise BadConfiguration(f"{path}: is not whole ({size} bytes); import the list again.")
-        self.hosts = size // RECORD
-        whole = memoryview(data)
-        self._keys = whole[: 8 * self.hosts].cast("Q")
-        self._codes = whole[8 * self.hosts :].cast("H")
+        return cls(data)
+
+    def compared(self, before: "Index") -> tuple[int, int]:
+        """(hosts more, hosts less) than another index has, whatever their categories."""
+        mine, theirs = (np.unique(np.frombuffer(i._keys, np.uint64)) for i in (self, before))
+        common = len(np.intersect1d(mine, theirs, assume_unique=True))
+        return len(mine) - common, len(theirs) - common
 
     def find(self, wanted: int) -> list[int]:
         """The categories' numbers of a digest; empty where the list does not hold it."""

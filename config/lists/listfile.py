@@ -34,10 +34,10 @@ class OwnCategory(Model):
 
 
 class ListVersion(Model):
-    """One state of a list, in force from a day until the next one is."""
+    """One state of a list, in force from a day (null: from the beginning) until the next one is."""
 
     version: str
-    since: date = Field(alias="from")
+    since: date | None = Field(alias="from")
     source: str
     licence: str
     format: str
@@ -46,6 +46,14 @@ class ListVersion(Model):
     index_sha256: str
     categories: dict[str, OwnCategory]
     left_out: dict[str, int] = {}
+    only_these: bool = False
+    columns: dict[str, str] = {}
+    below: bool = False
+
+    @property
+    def begins(self) -> date:
+        """Its first day, the calendar's first where it holds from the beginning."""
+        return self.since or date.min
 
 
 class ListFile(Model):
@@ -121,9 +129,9 @@ def versions(site: Path, listed: ListFile, use: ListUse) -> list[Imported]:
     made = []
     for at, version in enumerate(listed.versions):
         following = listed.versions[at + 1 :]
-        until = following[0].since - timedelta(days=1) if following else None
-        if until is not None and until < version.since:
-            continue  # taken back on the day it was made
+        until = following[0].begins - timedelta(days=1) if following else None
+        if until is not None and until < version.begins:
+            continue  # written by hand: a version that never was in force
         means = {
             own: meaning(own, c.means, use.categories) for own, c in version.categories.items()
         }  # fmt: skip
@@ -134,7 +142,7 @@ def versions(site: Path, listed: ListFile, use: ListUse) -> list[Imported]:
 
 @cache
 def _opened(path: Path, changed: int) -> Index:
-    return Index(path)
+    return Index.read(path)
 
 
 def opened(path: Path) -> Index:
@@ -142,7 +150,7 @@ def opened(path: Path) -> Index:
     try:
         return _opened(path, path.stat().st_mtime_ns)
     except FileNotFoundError:
-        return Index(path)
+        return Index.read(path)
 
 
 def described(listed: ListFile) -> bytes:

@@ -38,11 +38,15 @@ PART_NAMES = ("domains", "urls", "expressions")
 
 @dataclass(frozen=True)
 class Delivery:
-    """How a list is to be read: its syntax or None to find out, and what its entries are called."""
+    """How a list is to be read: its syntax or None to find out, and what its entries are called.
+
+    `only`: the list's own categories that are wanted (empty: all); `below`: hosts said exactly stand
+    for what lies below them too; `sensitive`: whether one of its categories means a sensitive one.
+    """
 
     syntax: str | None = None
     category: str | None = None
-    mapping: Mapping[str, str | None] = field(default_factory=dict)
+    only: frozenset[str] = frozenset()
     columns: Mapping[str, str] = field(default_factory=dict)
     below: bool = False
     sensitive: Callable[[str], bool] = lambda _: False
@@ -156,7 +160,7 @@ class _Reading:
 
     def _v2fly(self, parts: "_Parts") -> None:
         by_name = {PurePosixPath(n).name: n for n in parts.names}
-        wanted = [n for n in by_name if n in self.delivery.mapping] or list(by_name)
+        wanted = [n for n in by_name if n in self.delivery.only] or list(by_name)
         for category in wanted:
             self.notes.where = f"{category}, "
             context = Context(self.notes, {}, lambda name: parts.whole(by_name.get(name)))
@@ -164,8 +168,8 @@ class _Reading:
                 self._take(v2fly(lines, context), category)
 
     def _asked_for(self, category: str) -> bool:
-        """A mapping given for some categories of a large list leaves the others on the disk."""
-        return not self.delivery.mapping or category in self.delivery.mapping
+        """Of a large list, some categories may be enough: the others stay where they are."""
+        return not self.delivery.only or category in self.delivery.only
 
     def _take(self, entries: Iterator[Entry], category: str | None) -> None:
         for entry in entries:

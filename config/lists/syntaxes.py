@@ -47,8 +47,20 @@ class Context:
 Syntax = Callable[[Lines, Context], Iterator[Entry]]
 COMMENT = re.compile(r"(?:^|\s)[#;].*$")
 LOCAL = frozenset(
-    "localhost localhost.localdomain local broadcasthost ip6-localhost ip6-loopback ip6-localnet "
-    "ip6-mcastprefix ip6-allnodes ip6-allrouters ip6-allhosts 0.0.0.0".split()
+    [
+        "localhost",
+        "localhost.localdomain",
+        "local",
+        "broadcasthost",
+        "ip6-localhost",
+        "ip6-loopback",
+        "ip6-localnet",
+        "ip6-mcastprefix",
+        "ip6-allnodes",
+        "ip6-allrouters",
+        "ip6-allhosts",
+        "0.0.0.0",
+    ]
 )
 
 
@@ -71,7 +83,9 @@ def hosts(lines: Lines, _: Context) -> Iterator[Entry]:
                 yield Entry(name, number, exact=True)
 
 
-ADBLOCK_OPTIONS = frozenset("important all document doc popup third-party 3p network".split())
+ADBLOCK_OPTIONS = frozenset(
+    ["important", "all", "document", "doc", "popup", "third-party", "3p", "network"]
+)
 _RULE = re.compile(r"^\|\|([^\^/$|*]+)\^?\|?(?:\$(.*))?$")
 _BARE = re.compile(r"^[^\s/|^$@*:#]+\.[^\s/|^$@*:#]+$")
 
@@ -80,7 +94,7 @@ def adblock(lines: Lines, context: Context) -> Iterator[Entry]:
     """`||example.com^`, with options that do not narrow it; all other rules are counted."""
     for number, line in lines:
         text = line.strip()
-        if not text or text[0] == "!" or text.startswith("[Adblock") or text.startswith("# "):
+        if not text or text[0] == "!" or text.startswith(("[Adblock", "# ")):
             continue
         rule = _RULE.match(text.replace("||*.", "||", 1))
         if rule and not set((rule[2] or "important").split(",")) - ADBLOCK_OPTIONS:
@@ -271,8 +285,10 @@ _SIGNS: dict[str, Callable[[str], bool]] = {
     "dnsmasq": lambda t: bool(_DNSMASQ.match(t)),
     "rpz": lambda t: t.startswith("$") or bool(re.search(r"\s(CNAME|SOA|NS)\s", t, re.IGNORECASE)),
     "hosts": lambda t: len(t.split()) > 1 and _is_address(t.split()[0]),
-    "v2fly": lambda t: t.startswith(("domain:", "full:", "regexp:", "keyword:", "include:"))
-    or bool(re.match(r"^\S+\s+@\S", t)),
+    "v2fly": lambda t: (
+        t.startswith(("domain:", "full:", "regexp:", "keyword:", "include:"))
+        or bool(re.match(r"^\S+\s+@\S", t))
+    ),
     "domains": lambda t: bool(re.match(r"^[*.]*[^\s/|,=^:]+\.[^\s/|,=^]+(?:\s+#.*)?$", t)),
 }
 
