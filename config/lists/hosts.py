@@ -25,7 +25,7 @@ class NotAHost(ValueError):
 def normalised(text: str) -> str:
     """A host as the lists spell it; raises NotAHost for what is none or stands for too many."""
     host = text.lower().rstrip(".")
-    if not _NAME.fullmatch(host) or _NUMBERS.fullmatch(host):
+    if len(host) > LONGEST or not _NAME.fullmatch(host) or _NUMBERS.fullmatch(host):
         host = _mended(text)
     if host in _suffixes() or _under_wildcard(host):
         raise NotAHost("a public suffix, which would cover every host registered under it")

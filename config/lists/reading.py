@@ -2,10 +2,9 @@
 
 import gzip
 import hashlib
-import io
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -77,8 +76,9 @@ def syntax_named(name: str | None) -> str | None:
 def read_list(path: Path, delivery: Delivery) -> ReadList:
     """Read a delivered list. Raises UnreadableInput with what was found and what to do."""
     try:
-        digest, parts = _delivered(path)
-        return _Reading(path, delivery, digest).run(parts)
+        with ExitStack() as stack:
+            digest, parts = _delivered(path, stack)
+            return _Reading(path, delivery, digest).run(parts)
     except (OSError, EOFError, tarfile.TarError, gzip.BadGzipFile) as error:
         kind = type(error).__name__
         raise UnreadableInput(f"{path}: cannot be read as a list: {kind}.") from None
@@ -163,7 +163,7 @@ class _Reading:
         wanted = [n for n in by_name if n in self.delivery.only] or list(by_name)
         for category in wanted:
             self.notes.where = f"{category}, "
-            context = Context(self.notes, {}, lambda name: parts.whole(by_name.get(name)))
+            context = Context(self.notes, {}, lambda name: parts.whole(by_name.get(name)), category)
             with parts.lines(by_name[category]) as lines:
                 self._take(v2fly(lines, context), category)
 
@@ -246,7 +246,7 @@ class _Parts:
             yield number, line.decode("utf-8", "replace").strip("\r\n\ufeff")
 
 
-def _delivered(path: Path) -> tuple[str, _Parts]:
+def _delivered(path: Path, stack: ExitStack) -> tuple[str, _Parts]:
     """(the digest a delivery is known by, its files)."""
     if path.is_dir():
         found = {
@@ -260,7 +260,7 @@ def _delivered(path: Path) -> tuple[str, _Parts]:
         raise UnreadableInput(f"{path}: there is no such file or folder.")
     digest = _digest(path)
     if _is_tar(path):
-        archive = tarfile.open(path, "r:*")  # noqa: SIM115 (read member by member while it is parsed)
+        archive = stack.enter_context(tarfile.open(path, "r:*"))  # noqa: SIM115 (the stack closes it)
         members = {m.name: m for m in _members(path, archive)}
 
         def member(name: str) -> IO[bytes]:
@@ -292,12 +292,9 @@ def _is_tar(path: Path) -> bool:
 
 
 def _plain(path: Path) -> IO[bytes]:
-    file = path.open("rb")
-    start = file.read(2)
-    file.seek(0)
-    if start == b"\x1f\x8b":
-        return cast(IO[bytes], io.BufferedReader(gzip.GzipFile(fileobj=file)))
-    return file
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    return cast(IO[bytes], gzip.open(path) if packed else path.open("rb"))
 
 
 def _digest(path: Path) -> str:

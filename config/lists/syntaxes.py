@@ -42,6 +42,7 @@ class Context:
     notes: Notes
     columns: dict[str, str] = field(default_factory=dict)
     include: Callable[[str], Lines | None] = lambda _: None
+    name: str = ""
 
 
 Syntax = Callable[[Lines, Context], Iterator[Entry]]
@@ -119,7 +120,7 @@ DEEPEST = 20
 
 def v2fly(lines: Lines, context: Context) -> Iterator[Entry]:
     """`domain:` (or nothing) with what lies below, `full:` exactly, `include:` of another file."""
-    yield from _v2fly(lines, context, [], lambda _: True)
+    yield from _v2fly(lines, context, [context.name], lambda _: True)
 
 
 def _v2fly(
