@@ -99,7 +99,8 @@ class Host:
         """(suffix, digest), the host itself twice: exactly, and with all below it."""
         if self._keys is None:
             exact = (self.name, key(EXACT + self.name))
-            self._keys = [exact, *((s, key(s)) for s in self.suffixes)]
+            # No imported list holds a single label: see config/lists/hosts.py.
+            self._keys = [exact, *((s, key(s)) for s in self.suffixes[:-1])]
         return self._keys
 
 
@@ -279,7 +280,10 @@ def _matched(host: str, claims: Sequence[Claim], winner: Claim | None) -> Match 
     detail = next((c.match for c in claims if c.match), None)
     if detail is None:
         domain = registered(host) or winner.suffix
-        service = Service(id=domain, service=domain, category=winner.category, roles={})
+        # Not checked again: these are our own words, and there may be a million of them.
+        service = Service.model_construct(
+            id=domain, service=domain, category=winner.category, roles={}
+        )
         return Match(service, "site", winner.suffix)
     if detail.service.category == winner.category:
         return detail

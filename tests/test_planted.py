@@ -227,7 +227,7 @@ def test_a_bug_leaves_its_place_and_not_its_words(
     monkeypatch.chdir(site)
 
     def fail(self: object, *_: object) -> None:
-        address = ".".join(["10", "9", "8", "7"])
+        address = ".".join(str(n) for n in (10, 9, 8, 7))
         raise ValueError(f"no such host: {HOSTS[0]}\nnor http://{UNNAMED[0]}/x {address}")
 
     monkeypatch.setattr(Enricher, "days", fail)
