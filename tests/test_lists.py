@@ -22,7 +22,7 @@ from config.lists.hosts import NotAHost, ascii_host, normalised
 from config.lists.index import EXACT, Builder, Index, key
 from config.lists.listfile import SENSITIVE, ListFile, meaning, shipped_words
 from config.lists.reading import Delivery, read_list
-from config.lists.syntaxes import recognised
+from config.lists.syntaxes import SYNTAXES, recognised
 from config.sitelist import shipped_sensitive, site_list
 from errors import BadConfiguration, FairwatchError, UnreadableInput
 from fairwatch import place
@@ -190,7 +190,7 @@ def test_nothing_breaks_a_host(text: str) -> None:
 def test_nothing_breaks_recognition(lines: list[str]) -> None:
     syntax, reason = recognised(lines)
     assert reason
-    assert syntax is None or syntax in reading.SYNTAXES
+    assert syntax is None or syntax in SYNTAXES
 
 
 @given(st.sets(st.integers(0, 2**64 - 1), max_size=50), st.integers(0, 2**64 - 1))
@@ -397,6 +397,32 @@ def test_a_day_is_judged_by_the_list_in_force_that_day(site: Path, call: Call) -
     with ws.alone():
         ingest(ws, discover(ws, None), NOW)
     assert stored(ws) == [("other", None)] * 2 + [("club.example", "social_network")] * 2
+
+
+def test_own_lists_may_be_dated_as_policies_are(site: Path) -> None:
+    own = "version: '1'\nsource: us\n{}services:\n- {{id: club, service: Club, category: {}, roles: {{site: [club.example]}}}}\n"
+    (site / "a.yaml").write_text(own.format("effective: {to: 2026-11-12}\n", "messaging"))
+    (site / "b.yaml").write_text(own.format("effective: {from: 2026-11-14}\n", "forum_qa"))
+    text = (site / "fairwatch.yaml").read_text()
+    (site / "fairwatch.yaml").write_text(f"{text}\nsites: [a.yaml, b.yaml]\n")
+    ws = open_site(site, "t")
+    days = [datetime(2026, 11, d, 9, tzinfo=UTC) for d in (12, 13, 14, 15)]
+    lines = [squid_line(t, url="http://club.example/") for t in days]
+    write_lines(site / "incoming" / "a.log", lines)
+    with ws.alone():
+        (done,) = ingest(ws, discover(ws, None), NOW)
+    assert (done.counts.rows, done.counts.lines) == (4, 4)
+    assert [category for _, category in stored(ws)] == ["messaging", None, "forum_qa", "forum_qa"]
+
+
+def test_a_sensitive_host_of_a_newer_list_is_hidden_in_older_days_too(site: Path) -> None:
+    own = "version: '1'\nsource: us\neffective: {from: 2026-11-14}\nservices:\n- {id: c, service: C, category: health, roles: {site: [m.facebook.com]}}\n"
+    (site / "a.yaml").write_text(own)
+    text = (site / "fairwatch.yaml").read_text()
+    (site / "fairwatch.yaml").write_text(f"{text}\nsites: [a.yaml]\n")
+    ws = open_site(site, "t")
+    rows(ws, ["m.facebook.com", "www.facebook.com"], datetime(2026, 11, 10, 9, tzinfo=UTC))
+    assert [host for host, _ in stored(ws)] == ["other", "www.facebook.com"]
 
 
 def test_an_update_keeps_what_was_and_needs_its_digest(site: Path, call: Call) -> None:
