@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from config.document import read
 from config.lists.hosts import ascii_host, registered, suffixes
 from config.lists.index import EXACT, key
-from config.lists.listfile import SENSITIVE, Imported
+from config.lists.listfile import HIDDEN, Imported
 from config.policy import BLOCKED_HOST, Effective, Policy
 
 Role = Literal["site", "asset", "api", "embed"]
@@ -58,7 +58,7 @@ class Match:
     @property
     def sensitive(self) -> bool:
         """Whether the list marks it so, by itself or by its category."""
-        return self.service.sensitive or self.service.category in SENSITIVE
+        return self.service.sensitive or self.service.category in HIDDEN
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ class Bulk:
             if codes := self._index.find(digest):
                 for own in (self._words[c] for c in codes if c < len(self._words)):
                     category = self._means.get(own)
-                    yield Claim(self.about, suffix, category, own, category in SENSITIVE)
+                    yield Claim(self.about, suffix, category, own, category in HIDDEN)
                 return
 
 

@@ -17,8 +17,8 @@ from config.document import read
 from config.lists.index import Index
 from config.lists.listfile import (
     FOLDER,
+    HIDDEN,
     NAME,
-    SENSITIVE,
     Imported,
     ListFile,
     ListVersion,
@@ -125,7 +125,7 @@ def import_(
         frozenset(only or []),
         _columns(columns),
         below,
-        lambda own: meaning(own, category, mapping) in SENSITIVE,
+        lambda own: meaning(own, category, mapping) in HIDDEN,
     )
     read_ = read_list(path, asked)
     made = _version(
@@ -168,7 +168,7 @@ def update_(
         frozenset(mapping) if last.only_these else frozenset(),
         last.columns,
         last.below,
-        lambda own: meaning(own, one, mapping) in SENSITIVE,
+        lambda own: meaning(own, one, mapping) in HIDDEN,
     )
     with ExitStack() as stack:
         read_ = read_list(_new_state(stack, file, url, sha256), asked)

@@ -232,6 +232,9 @@ def test_a_sensitive_word_stays_so() -> None:
     assert meaning("social_networks", None, {}) == "social_network"
     assert meaning("social_networks", None, {"social_networks": None}) is None
     assert meaning("never heard of", "gambling", {}) == "gambling"
+    assert meaning("Religion & Spirituality", None, {}) == "sensitive"
+    assert meaning("Social Networking", None, {}) == "social_network"
+    assert meaning("Shopping", None, {}) is None
     assert set(shipped_words().values()) & SENSITIVE == SENSITIVE
 
 

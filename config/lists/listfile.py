@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from config.document import read
+from config.lists.device import OTHER, told
 from config.lists.index import Index
 from config.settings import ListUse
 
@@ -18,6 +19,9 @@ FOLDER = "lists"
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,60}$"
 SENSITIVE = frozenset({"health", "faith", "union", "sexuality", "politics"})
 """Categories that are never named anywhere, whatever a policy or a list says."""
+
+HIDDEN = SENSITIVE | {"sensitive"}
+"""These, and what a list's own word only sounds like."""
 
 
 class Model(BaseModel):
@@ -94,13 +98,19 @@ def shipped_words() -> Mapping[str, str]:
 
 
 def meaning(own: str, category: str | None, mapping: Mapping[str, str | None]) -> str | None:
-    """What a list's own word means: sensitive if known to be, else as asked, else as shipped."""
+    """What a list's own word means: sensitive if known to be, else as asked, else as shipped.
+
+    Words of no known list are looked up among those of devices, whose exports are lists too.
+    """
     known = shipped_words().get(own.lower())
     if known in SENSITIVE:
         return known
     if own in mapping:
         return mapping[own]
-    return category or known
+    if category or known:
+        return category or known
+    heard = told(own)
+    return "sensitive" if heard.sensitive else None if heard.category == OTHER else heard.category
 
 
 def list_files(site: Path) -> list[Path]:
