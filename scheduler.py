@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import re
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -167,7 +168,7 @@ def fire(site: str, job: str, actor: str) -> None:
     except FairwatchError as error:
         _complain(folder, f"{job} was not run: {error}")
     except Exception:  # noqa: BLE001 (a bug must not end the timetable)
-        _complain(folder, f"{job} met a bug", traceback.format_exc())
+        _complain(folder, f"{job} met a bug", wordless(traceback.format_exc()))
 
 
 def _not_run(ws: Workspace, job: str, why: str, now: datetime) -> None:
@@ -186,6 +187,35 @@ def _complain(folder: Path, told: str, trace: str = "") -> None:
     with suppress(OSError):
         keep_trace(folder / "logs", f"{told}\n{trace}", _now())
     LOG.error("%s", told)
+
+
+def wordless(trace: str) -> str:
+    """A trace whose exceptions keep their types and the shape of what they say.
+
+    What they say may be a line of a log: a host, a user. Where it happened is what mends a bug.
+    """
+    kept, deep = [], 1 << 20
+    for line in trace.splitlines():
+        indent = len(line) - len(line.lstrip(" |"))
+        # Our own source stands right below its frame, further in.
+        ours = FRAME.match(line) or PLAIN.match(line) or indent > deep
+        kept.append(line if ours else _shape(line))
+        deep = indent if FRAME.match(line) else 1 << 20
+    return "\n".join(kept)
+
+
+FRAME = re.compile(r'^[\s|]*File "[^"]*", line \d+, in \S+$')
+PLAIN = re.compile(r"^[\s|+^~=\-\d]*$|^[\s|+]*(?:Exception Group )?Traceback \(most recent call last\):$|^(?:During handling of|The above exception was)[ a-z,]*:$")  # fmt: skip
+TYPE = re.compile(r"^([\s|]*[A-Za-z_][\w.]*: )?(.*)$")
+
+
+def _shape(line: str) -> str:
+    """Letters as a, digits as 9, behind the exception's type."""
+    found = TYPE.match(line)
+    kind, said = (found[1] or "", found[2]) if found else ("", line)
+    if not kind and re.fullmatch(r"[\s|]*[A-Za-z_][\w.]*", line) and line.endswith(("Error", "Exception", "Interrupt")):  # fmt: skip
+        return line
+    return kind + re.sub(r"[^\W\d_]", "a", re.sub(r"\d", "9", said))
 
 
 def keep_trace(folder: Path, trace: str, now: datetime) -> Path:

@@ -13,6 +13,7 @@ from pathlib import Path
 from sqlalchemy import select
 
 from config.document import read
+from config.lists.listfile import imported, list_files
 from config.people import People, read_people
 from config.policy import Policy
 from config.settings import Settings
@@ -42,7 +43,8 @@ class Workspace:
     def config_files(self) -> list[Path]:
         """The files written by hand that decide what is stored and found."""
         named = [self.settings.people, *self.settings.policy, *self.settings.sites]
-        return [self.folder / SETTINGS, *(self.folder / path for path in named)]
+        written = [self.folder / SETTINGS, *(self.folder / path for path in named)]
+        return [*written, *list_files(self.folder)]
 
     @cached_property
     def categories(self) -> frozenset[str]:
@@ -122,7 +124,11 @@ def open_site(folder: Path, actor: str) -> Workspace:
         settings=settings,
         people=read_people(folder / settings.people),
         policies=policies,
-        sites=site_list([folder / path for path in settings.sites], list(policies)),
+        sites=site_list(
+            [folder / path for path in settings.sites],
+            list(policies),
+            imported(folder, settings.lists),
+        ),
         state=state,
         ledger=ledger,
         actor=actor,

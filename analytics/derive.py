@@ -86,7 +86,7 @@ def policy_facts(ws: Workspace, day: date) -> tuple[Policy | None, str]:
             str(day_bounds(day, ws.settings.zone)),
             _hours(ws, day, policy).to_pylist(),
             _excused(ws, day, policy).to_pylist(),
-            _blocked(ws, policy).to_pylist(),
+            _blocked(policy).to_pylist(),
             _categories(ws, policy).to_pylist(),
         ],
         "questions": [hashlib.sha256(sql(q).encode()).hexdigest() for q in QUESTIONS],
@@ -142,7 +142,8 @@ def _answer(
         engine.table("hours", _hours(ws, day, policy))
         engine.table("excused", _excused(ws, day, policy))
         engine.table("categories", _categories(ws, policy))
-        engine.table("blocked_services", _blocked(ws, policy))
+        engine.table("blocked_services", _blocked(policy))
+        engine.table("blocked_categories", _blocked_categories(policy))
         engine.make(
             "marks",
             "marks",
@@ -206,14 +207,13 @@ def _categories(ws: Workspace, policy: Policy | None) -> pa.Table:
     return pa.table({"category": pa.array(sorted(chosen), pa.string())})
 
 
-def _blocked(ws: Workspace, policy: Policy | None) -> pa.Table:
-    """Services the policy blocks, by category, by name, or as a bare host."""
-    if policy is None:
-        return pa.table({"service": pa.array([], pa.string())})
-    blocked = policy.blocked
-    chosen = [
-        s.id
-        for s in ws.sites.services.values()
-        if s.category in blocked.categories or s.id in blocked.services or s.id in blocked.hosts
-    ]
+def _blocked(policy: Policy | None) -> pa.Table:
+    """Services the policy blocks by name or as a bare host."""
+    chosen = {*policy.blocked.services, *policy.blocked.hosts} if policy else set()
     return pa.table({"service": pa.array(sorted(chosen), pa.string())})
+
+
+def _blocked_categories(policy: Policy | None) -> pa.Table:
+    """Categories the policy blocks, as the list in force on the day put hosts into them."""
+    chosen = policy.blocked.categories if policy else []
+    return pa.table({"category": pa.array(sorted(chosen), pa.string())})

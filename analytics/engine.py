@@ -48,9 +48,12 @@ class Engine:
         if not paths:
             self.table(dataset.name, dataset.schema.empty_table())
             return
-        self.connection.read_parquet(paths, union_by_name=True).create_view(
-            dataset.name, replace=True
-        )
+        rows = self.connection.read_parquet(paths, union_by_name=True)
+        missing = [f for f in dataset.schema if f.name not in rows.columns]
+        if words := [f.name for f in missing if pa.types.is_dictionary(f.type)]:
+            # Parts written before a column of words was there.
+            rows = rows.project(", ".join(["*", *(f'NULL::VARCHAR AS "{w}"' for w in words)]))
+        rows.create_view(dataset.name, replace=True)
 
     def table(self, name: str, rows: pa.Table) -> None:
         """Make a small table of rows at hand, a policy's hours for example."""

@@ -124,7 +124,7 @@ def main() -> None:
     yardstick = costs["Squid native"]
     ratios = "".join(
         f"- {name} ({sizes[name] / given.lines:.0f} bytes a line), lines a CPU second ÷ Squid native: "
-        f"**{statistics.median([s.cpu / c.cpu for s, c in zip(yardstick, found, strict=True)]):.2f}**\n"  # fmt: skip
+        f"**{statistics.median([s.cpu / c.cpu for s, c in zip(yardstick, found, strict=True)]):.2f}**\n"
         for name, found in costs.items()
     )
     publish(

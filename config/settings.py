@@ -69,6 +69,15 @@ class Source(Model):
         return ZoneInfo(self.timezone) if self.timezone else None
 
 
+class ListUse(Model):
+    """What is different for one imported list: the order of these is the order lists are asked in."""
+
+    name: str
+    categories: dict[str, str | None] = {}
+    below_shipped: bool = False
+    use: bool = True
+
+
 class Store(Model):
     """What is kept of a line; the defaults keep least."""
 
@@ -137,6 +146,8 @@ class Settings(Model):
     people: Path = Path("people.csv")
     policy: list[Path] = [Path("policy.yaml")]
     sites: list[Path] = []
+    lists: list[ListUse] = []
+    device_category: Literal["witness", "decides"] = "witness"
     store: Store = Store()
     retention: Retention = Retention()
     mail: Mail | None = None

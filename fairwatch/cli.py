@@ -18,7 +18,7 @@ from analytics.people import ActivityRow, UsageRow, activity, usage
 from analytics.questions import feed_gaps
 from clock import believe_clock
 from errors import EXPECTED, CannotWrite, FairwatchError, UnreadableInput, WrongUsage
-from fairwatch import answers, demo, doctor, place, show, start
+from fairwatch import answers, demo, doctor, explain, place, show, start
 from fairwatch.check import Assumed
 from fairwatch.groups import GROUPS
 from fairwatch.options import (
@@ -189,6 +189,9 @@ def findings_(
         show.as_json({"findings": [f.as_json() for f in found]})
     else:
         answers.show_findings(found)
+
+
+app.command("classify")(explain.classify)
 
 
 @app.command("run")

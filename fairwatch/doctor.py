@@ -11,7 +11,7 @@ from pathlib import Path
 from errors import BadConfiguration, FairwatchError, NoSuchThing
 from fairwatch import place, show
 from ingest.discover import discover
-from scheduler import keep_trace
+from scheduler import keep_trace, wordless
 from workspace import Workspace, open_site
 
 ROOM = 5 << 30
@@ -146,9 +146,9 @@ def site_if_any(site: Path | None) -> Workspace | None:
 def log_trace(site: Path | None, trace: str, now: datetime) -> Path | None:
     """Keep the trace of an unexpected failure where IT finds it; None where nothing can be written."""
     try:
-        return keep_trace(place.find_site(site) / "logs", trace, now)
+        return keep_trace(place.find_site(site) / "logs", wordless(trace), now)
     except (FairwatchError, OSError):
         try:
-            return keep_trace(Path.cwd(), trace, now)
+            return keep_trace(Path.cwd(), wordless(trace), now)
         except OSError:
             return None

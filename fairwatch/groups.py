@@ -10,6 +10,7 @@ import typer
 import retention
 from errors import Overdue
 from fairwatch import answers, doctor, place, show
+from fairwatch.lists import lists_app
 from fairwatch.options import (
     ROUTINE,
     AsJson,
@@ -40,6 +41,7 @@ GROUPS = {
     "evidence": evidence_app,
     "retention": retention_app,
     "ledger": ledger_app,
+    "lists": lists_app,
 }
 
 

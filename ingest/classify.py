@@ -1,12 +1,17 @@
 """Host to service, role and category, once per distinct host; what is not named becomes `other`."""
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import date
 from functools import cache
-from typing import Any
 
-from config.sitelist import Service, SiteList
+import numpy as np
+
+from config.lists.device import OTHER as NO_CATEGORY
+from config.lists.device import Told, told
+from config.lists.hosts import registrable
+from config.sitelist import Judged, Service, SiteList
 
 LARGEST = 1_000_000
 OTHER = "other"
@@ -27,15 +32,39 @@ UNNAMED = Class()
 
 
 class Classifier:
-    """Answers once per host, and remembers."""
+    """Answers once per host and stretch of days with the same lists, and remembers."""
 
     def __init__(
-        self, sites: SiteList, categories: Collection[str], *, other_hosts: bool = False
+        self,
+        sites: SiteList,
+        categories: Collection[str],
+        *,
+        other_hosts: bool = False,
+        device_decides: bool = False,
     ) -> None:
         self._sites = sites
         self._categories = categories
         self._other_hosts = other_hosts
+        self.device_decides = device_decides
         self._known: dict[str, Class] = {}
+        self._authorities: dict[str, Class] = {}
+        self._others: dict[date, Classifier] = {}
+        self.starts = np.array([_number(day) for day in sites.starts], np.int64)
+
+    def on(self, day: int) -> "Classifier":
+        """The classifier with the lists in force on a day (days since 1970)."""
+        if not len(self.starts):
+            return self
+        starts = [date.min, *self._sites.starts]
+        start = starts[int(np.searchsorted(self.starts, day, side="right"))]
+        if start not in self._others:
+            self._others[start] = Classifier(
+                self._sites.on(start),
+                self._categories,
+                other_hosts=self._other_hosts,
+                device_decides=self.device_decides,
+            )
+        return self._others[start]
 
     def of(self, host: str) -> Class:
         """The class of a lower-case host name or address."""
@@ -46,30 +75,56 @@ class Classifier:
             found = self._known[host] = self._ask(host)
         return found
 
+    def of_authority(self, authority: str, host: str | None) -> Class:
+        """The class of a URL's authority, remembered: most come again in every block."""
+        found = self._authorities.get(authority)
+        if found is None:
+            if len(self._authorities) > LARGEST:
+                self._authorities.clear()
+            found = self._authorities[authority] = self.of(host or "")
+        return found
+
+    def known(self, authority: str) -> Class | None:
+        """The class of an authority that was asked for before."""
+        return self._authorities.get(authority)
+
+    def sensitive(self, host: str) -> bool:
+        """Whether a host must never be named."""
+        return self._sites.sensitive(host)
+
     def service(self, id_: str) -> Service:
         """A service by id."""
-        return self._sites.services[id_]
+        return self._sites.service(id_)
+
+    def device(self, word: str) -> Told:
+        """What a device's own category says: a category the policy names, `other`, or nothing."""
+        found = told(word)
+        if found.category is None or found.category in self._categories:
+            return found
+        return Told(NO_CATEGORY)
+
+    def by_device(self, host: str, category: str) -> Class:
+        """The class of a host no list gives a category, where the device's word is to decide."""
+        judged = self._sites.judged(host)
+        if not host or judged.winner or judged.sensitive:
+            return self.of(host)
+        return Class(judged.host, registrable(judged.host), "site", category)
 
     def _ask(self, host: str) -> Class:
-        match = self._sites.match(host)
-        if match and self._sites.sensitive(host):
+        return self.stored(self._sites.judged(host))
+
+    def stored(self, judged: Judged) -> Class:
+        """What is stored of a host of which the lists say so."""
+        if judged.sensitive:
             return UNNAMED
-        if match and match.service.category in self._categories:
-            return Class(host, match.service.id, match.role, match.service.category)
-        return Class(host=registrable(host)) if self._other_hosts else UNNAMED
+        if judged.match and judged.match.service.category in self._categories:
+            match = judged.match
+            return Class(judged.host, match.service.id, match.role, match.service.category)
+        return Class(host=registrable(judged.host)) if self._other_hosts else UNNAMED
 
 
-def registrable(host: str) -> str:
-    """The registrable domain of a host (`bbc.co.uk` of `www.bbc.co.uk`), or the host itself."""
-    return _domains()(host).top_domain_under_public_suffix or host
-
-
-@cache
-def _domains() -> Callable[[str], Any]:
-    """The suffix list that comes with the package; nothing is fetched, nothing is written."""
-    import tldextract  # here, since it imports an HTTP client, and few sites store other hosts
-
-    return tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
+def _number(day: date) -> int:
+    return day.toordinal() - date(1970, 1, 1).toordinal()
 
 
 def path_role(path: str, service: Service) -> str:

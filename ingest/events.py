@@ -1,6 +1,7 @@
 """Rows of a format into rows of the lake: host and query string go, person and class come."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest.classify import LARGEST, OTHER, Class, Classifier, path_role
+from ingest.classify import OTHER, UNNAMED, Class, Classifier, path_role
 from ingest.formats.arrays import TEXT, codes_to_text, constant, encoded, text_of
 from ingest.formats.block import Parsed, Reject
 from ingest.identity import Identities
@@ -103,6 +104,14 @@ class Enriched:
     newest: int = 0
     rejects: list[Reject] = field(default_factory=list)
 
+    def add(self, other: "Enriched") -> None:
+        """Take in the rows of other days."""
+        self.days.update(other.days)
+        self.rows += other.rows
+        self.expired += other.expired
+        self.newest = max(self.newest, other.newest)
+        self.rejects += other.rejects
+
 
 @dataclass(frozen=True)
 class Enricher:
@@ -114,7 +123,6 @@ class Enricher:
     latest_ms: int  # events after this are in the future
     buried: frozenset[int]  # days that were purged
     keep_paths: bool = False
-    _classes: dict[str, Class] = field(default_factory=dict)
 
     def days(self, parsed: Parsed, source: str, file: int, first_line: int) -> Enriched:
         """The rows of a block as tables of EVENTS, one a day, unsorted."""
@@ -124,11 +132,18 @@ class Enricher:
             return result
         time = rows["time"].to_numpy()
         day = time // DAY_MS
+        stretch = np.searchsorted(self.classifier.starts, day, side="right")
+        if len(same := np.unique(stretch)) > 1:
+            # Other lists hold for some of these days than for others.
+            for one in same:
+                part = Parsed(rows.filter(pa.array(stretch == one)))
+                result.add(self.days(part, source, file, first_line))
+            return result
         late = time > self.latest_ms
         if late.any():
             numbers = rows["line"].to_numpy()[late]
             result.rejects = [Reject(int(n), "the time lies in the future") for n in numbers]
-        columns = self._columns(rows, source, file, first_line)
+        columns = self._columns(rows, self.classifier.on(int(day[0])), source, file, first_line)
         for number in sorted(pc.unique(pa.array(day[~late])).to_pylist()):
             chosen = (day == number) & ~late
             count = int(chosen.sum())
@@ -136,25 +151,26 @@ class Enricher:
                 result.expired += count
                 continue
             table = columns if count == rows.num_rows else columns.filter(pa.array(chosen))
-            result.days[number] = self._people(table, number)
+            result.days[number] = compact(self._people(table, number))
             result.rows += count
             result.newest = max(result.newest, int(time[chosen].max()))
         return result
 
-    def _columns(self, rows: pa.Table, source: str, file: int, first_line: int) -> pa.Table:
+    def _columns(
+        self, rows: pa.Table, classifier: Classifier, source: str, file: int, first_line: int
+    ) -> pa.Table:
         count = rows.num_rows
-        url = encoded(rows["url"])
         made: dict[str, Any] = {
             "time": rows["time"].combine_chunks().cast(pa.timestamp("ms", "UTC")),
             "duration_ms": rows["duration_ms"],
             "user": encoded(rows["user"]),
             "identity": constant(None, count),
-            "client": encoded(rows["client"]),
+            "client": text_of(encoded(rows["client"]), self._client),
             "method": text_of(encoded(rows["method"]), _method),
             "status": rows["status"],
             "verdict": encoded(rows["verdict"]),
-            **self._places(url),
-            "referrer": text_of(encoded(rows["referrer"]), self._referrer),
+            **self._places(classifier, encoded(rows["url"]), encoded(rows["device_category"])),
+            "referrer": text_of(encoded(rows["referrer"]), lambda r: _referrer(classifier, r)),
             "content_type": text_of(encoded(rows["content_type"]), _media_type),
             "grain": encoded(rows["grain"]),
             "bytes_down": rows["bytes_down"],
@@ -165,47 +181,54 @@ class Enricher:
         }
         return pa.table([made[f.name] for f in EVENTS.schema], schema=EVENTS.schema)
 
-    def _places(self, url: pa.DictionaryArray) -> dict[str, pa.Array]:
-        """host, service, role, category, path_role and path from each distinct URL."""
-        urls = url.dictionary
-        authority, path = split_urls(urls)
+    def _places(
+        self, classifier: Classifier, url: pa.DictionaryArray, device: pa.DictionaryArray
+    ) -> dict[str, pa.Array]:
+        """Host, service, role, category, path_role and path from each distinct URL and device's word."""
+        authority, path = split_urls(url.dictionary)
         hosts = authority.dictionary_encode()
-        known = self._classes
-        found = [known.get(a) or self._class(a) for a in hosts.dictionary.to_pylist()]
+        names = hosts.dictionary.to_pylist()
+        found = [classifier.known(a) or classifier.of_authority(a, host_of(a)[0]) for a in names]
         # Most hosts share one class, the same object: fold by identity before anything is made.
         identities = np.fromiter(map(id, found), np.int64, len(found))
         _, first, codes = np.unique(identities, return_index=True, return_inverse=True)
-        classes = [found[n] for n in first.tolist()]
-        of_url = codes[hosts.indices.to_numpy()]
-        of_row = pa.array(of_url).take(url.indices)
+        every = [found[n] for n in first.tolist()]
+        host_of_url = hosts.indices.to_numpy()
+        of_url = codes[host_of_url]
+        of_row, said = _witnessed(
+            classifier,
+            every,
+            pa.array(of_url).take(url.indices),
+            device,
+            lambda rows: [names[n] for n in host_of_url[url.indices.take(rows).to_numpy()]],
+        )
         made = {
-            name: codes_to_text(of_row, [getattr(c, name) for c in classes])
+            name: codes_to_text(of_row, [getattr(c, name) for c in every])
             for name in ("host", "service", "role", "category")
         }
-        roles, kept = self._paths(classes, of_url, path)
-        made["path_role"] = codes_to_text(url.indices, roles)
+        roles, kept = self._paths(classifier, every, of_url, path)
+        named = pc.is_valid(made["service"])
+        made["device_category"] = said
+        made["path_role"] = _where(named, codes_to_text(url.indices, roles))
         made["path"] = (
-            codes_to_text(url.indices, kept) if self.keep_paths else constant(None, len(url))
+            _where(named, codes_to_text(url.indices, kept))
+            if self.keep_paths
+            else constant(None, len(url))
         )
         return made
 
-    def _class(self, authority: str) -> Class:
-        """The class of an authority, remembered: most come again in every block."""
-        if len(self._classes) > LARGEST:
-            self._classes.clear()
-        found = self._classes[authority] = self.classifier.of(host_of(authority)[0] or "")
-        return found
-
     def _paths(
-        self, classes: list[Class], class_of_url: Any, path: pa.Array
+        self, classifier: Classifier, classes: list[Class], class_of_url: Any, path: pa.Array
     ) -> tuple[pa.StringArray, pa.StringArray]:
         """path_role and path of each distinct URL of a service; null of all others."""
-        named = np.array([c.service is not None for c in classes], bool)
+        # A device may name hosts that no list knows: then every path is looked at.
+        decides = classifier.device_decides
+        named = np.array([decides or c.service is not None for c in classes], bool)
         chosen = np.flatnonzero(named[class_of_url] & pc.is_valid(path).to_numpy(False))
         texts = [PATH_END.split(p, maxsplit=1)[0] for p in path.take(chosen).to_pylist()]
         services = [classes[n].service or "" for n in class_of_url[chosen].tolist()]
         roles = [
-            path_role(text, self.classifier.service(service))
+            path_role(text, classifier.service(service))
             for text, service in zip(texts, services, strict=True)
         ]
         at = np.full(len(path), -1)
@@ -216,10 +239,19 @@ class Enricher:
             pa.array([text[:500] for text in texts], pa.string()).take(spread),
         )
 
-    def _referrer(self, referrer: str) -> str | None:
-        match = re.match(r"^(?:[a-zA-Z][a-zA-Z0-9+.-]*:)?//([^/?#]*)", referrer)
-        host = host_of(match[1])[0] if match else None
-        return (self.classifier.of(host).service or OTHER) if host else None
+    def _person(self, user: str | None, client: str | None, day: int) -> tuple[str | None, str]:
+        """Person and grade; a name in the log that is a sensitive host or a URL is nobody's name."""
+        person, grade = self.identities.of(user, client, day)
+        if grade == "unlisted" and user and self._is_place(user):
+            person, grade = self.identities.of(None, client, day)
+        return person, grade
+
+    def _client(self, client: str) -> str | None:
+        return None if client[-1:].isalpha() and self._is_place(client) else client
+
+    def _is_place(self, text: str) -> bool:
+        host = host_of(text.lower())[0] or "" if "@" not in text else ""
+        return "://" in text or ("." in host and self.classifier.sensitive(host))
 
     def _people(self, table: pa.Table, day: int) -> pa.Table:
         """Persons and grades from each distinct pair of log user and address."""
@@ -231,7 +263,7 @@ class Enricher:
             _codes(client, len(clients) - 1),
         ).dictionary_encode()
         answers = [
-            self.identities.of(users[p // len(clients)], clients[p % len(clients)], day)
+            self._person(users[p // len(clients)], clients[p % len(clients)], day)
             for p in pair.dictionary.to_pylist()
         ]
         names = table.column_names
@@ -243,6 +275,78 @@ class Enricher:
             "identity",
             codes_to_text(pair.indices, [a[1] for a in answers]),
         )
+
+
+def _referrer(classifier: Classifier, referrer: str) -> str | None:
+    match = re.match(r"^(?:[a-zA-Z][a-zA-Z0-9+.-]*:)?//([^/?#]*)", referrer)
+    host = host_of(match[1])[0] if match else None
+    return (classifier.of(host).service or OTHER) if host else None
+
+
+def _witnessed(
+    classifier: Classifier,
+    classes: list[Class],
+    of_row: pa.Array,
+    device: pa.DictionaryArray,
+    authorities: Callable[[pa.Array], list[str]],
+) -> tuple[pa.Array, pa.DictionaryArray]:
+    """(class of each row, the device's word as our category), once the device was heard.
+
+    A row whose device calls it sensitive is stored as `other` and its word is dropped. Where the site
+    lets the device decide, `classes` grows by those of hosts that no list knows.
+    """
+    words = [classifier.device(word or "") for word in device.dictionary.to_pylist()]
+    if not words:
+        return of_row, constant(None, len(device))
+    said = codes_to_text(device.indices, [w.category for w in words])
+    word = pc.fill_null(device.indices, -1).to_numpy()
+    codes = of_row.to_numpy().copy()
+    if classifier.device_decides:
+        unnamed = [n for n, c in enumerate(classes) if c.service is None]
+        ours = [n for n, w in enumerate(words) if w.category not in (None, OTHER)]
+        rows = np.flatnonzero(np.isin(codes, unnamed) & np.isin(word, ours))
+        made: dict[Class, int] = {}
+        for row, authority in zip(rows.tolist(), authorities(pa.array(rows)), strict=True):
+            category = words[int(word[row])].category or ""
+            one = classifier.by_device(host_of(authority)[0] or "", category)
+            codes[row] = made.setdefault(one, len(classes) + len(made))
+        classes += made
+    hidden = np.isin(word, [n for n, w in enumerate(words) if w.sensitive])
+    if hidden.any():
+        codes[hidden] = len(classes)
+        classes.append(UNNAMED)
+    return pa.array(codes), said
+
+
+def _where(named: pa.Array, column: pa.DictionaryArray) -> pa.DictionaryArray:
+    """The column, null in all rows of hosts that are not named."""
+    return pa.DictionaryArray.from_arrays(
+        pc.if_else(named, column.indices, pa.scalar(None, pa.int32())), column.dictionary
+    )
+
+
+def compact(table: pa.Table) -> pa.Table:
+    """The table without dictionary entries no row uses: Parquet would write them all the same.
+
+    Rows too old, of other days, or hidden would leave their words behind.
+    """
+    for at, name in enumerate(table.column_names):
+        if not pa.types.is_dictionary(table.schema.field(at).type):
+            continue
+        column = encoded(table[name])
+        used = pc.drop_null(pc.unique(column.indices))
+        if len(used) < len(column.dictionary):
+            table = table.set_column(
+                at, name, codes_to_text(column.indices, _only(column.dictionary, used))
+            )
+    return table
+
+
+def _only(words: pa.StringArray, used: pa.Array) -> pa.StringArray:
+    """The words at these places, null elsewhere."""
+    keep = np.zeros(len(words), bool)
+    keep[used.to_numpy()] = True
+    return pc.if_else(pa.array(keep), words, pa.scalar(None, pa.string()))
 
 
 def split_urls(urls: pa.StringArray) -> tuple[pa.Array, pa.Array]:

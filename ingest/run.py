@@ -119,7 +119,12 @@ def ingest(
     oldest = first_day_kept(now, ws.settings.retention.events)
     enricher = Enricher(
         identities=Identities(ws.people),
-        classifier=Classifier(ws.sites, ws.categories, other_hosts=ws.settings.store.other_hosts),
+        classifier=Classifier(
+            ws.sites,
+            ws.categories,
+            other_hosts=ws.settings.store.other_hosts,
+            device_decides=ws.settings.device_category == "decides",
+        ),
         oldest_day=_number(oldest),
         latest_ms=int((now + FUTURE).timestamp() * 1000),
         buried=frozenset(_number(date.fromisoformat(day)) for day in buried),

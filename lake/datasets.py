@@ -44,6 +44,7 @@ EVENTS = Dataset(
             ("service", WORD),
             ("role", WORD),  # site | asset | api | embed
             ("category", WORD),
+            ("device_category", WORD),  # the device's own word as a category of the policy | other
             ("path_role", WORD),  # page | embed | share
             ("path", WORD),  # only where the site's settings ask for it
             ("referrer", WORD),  # a service's id | other
@@ -235,6 +236,14 @@ STORES: tuple[Store, ...] = (
         "never",
         "events",
         "logs delivered here; Fairwatch only reads them, whoever delivers them takes them away",
+    ),
+    Store(
+        "lists",
+        ("lists/*",),
+        "nothing",
+        "never",
+        None,
+        "imported site lists: digests of hosts and where they are from; holds no events",
     ),
     Store(
         "configuration",

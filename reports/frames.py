@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from analytics.questions import SMALLEST_GROUP, TeamBlocked, TeamHour, TeamService, TeamWeek
-from config.sitelist import SENSITIVE
+from config.lists.listfile import SENSITIVE
 from reports.render import minutes, span
 
 if TYPE_CHECKING:

@@ -36,7 +36,7 @@ ONLY_IN = {
     "rich": {"fairwatch"},
     "smtplib": {"reports"},
     "sqlite3": {"lake"},  # the witness, which believes nobody
-    "tldextract": {"ingest"},
+    "tldextract": {"config"},
     "typer": {"fairwatch"},
     "yaml": {"config"},
 }

@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.document import read
+from config.lists.hosts import registrable
+from config.lists.listfile import SENSITIVE
 from config.policy import Policy
-from config.sitelist import SENSITIVE, Service, SiteFile, SiteList, shipped, site_list
-from ingest.classify import Class, Classifier, path_role, registrable
+from config.sitelist import Service, SiteFile, SiteList, shipped, site_list
+from ingest.classify import Class, Classifier, path_role
 from ingest.events import host_of
 
 B3 = read(ROOT / "config/policies/b3.yaml", Policy)

@@ -160,6 +160,7 @@ def test_a_row_holds_what_the_line_says(site: Workspace, tmp_path: Path) -> None
         "service": "facebook",
         "role": "site",
         "category": "social_network",
+        "device_category": None,
         "path_role": "share",
         "path": None,
         "referrer": None,

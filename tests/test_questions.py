@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from analytics import against, findings, people, questions
+from analytics import against, findings, lists, people, questions
 from analytics.engine import Engine, sql
 from analytics.engine import questions as names
 from lake.datasets import DATASETS, INSTANT
@@ -32,6 +32,9 @@ SMALL: dict[str, dict[str, pa.DataType]] = {
     "hours": {"user": TEXT, "start": INSTANT, "end": INSTANT},
     "excused": {"user": TEXT, "service": TEXT},
     "blocked_services": {"service": TEXT},
+    "blocked_categories": {"category": TEXT},
+    "changed": {"host": TEXT, "was": TEXT, "kind": TEXT},
+    "known_findings": {"person": TEXT, "week": TEXT},
     "calendar": {"day": DAY, "working": pa.bool_(), "opens": INSTANT, "closes": INSTANT},
     "judged": {"week": TEXT, "day": DAY},
     "members": {"user": TEXT},
@@ -50,6 +53,8 @@ ROWS: dict[str, type[Any]] = {
     "evidence_rows": people.EventRow,
     "feed_gaps": questions.FeedGap,
     "findings_blocked": findings._BlockedRow,
+    "list_impact": lists.Impact,
+    "stored_hosts": lists.StoredHost,
     "findings_time": findings._TimeRow,
     "peer_median": against.Peers,
     "person_activity": people.ActivityRow,

@@ -183,7 +183,7 @@ def test_day_and_month_are_told_by_the_whole_file(tmp_path: Path, small: None) -
     (ws.folder / "formats").mkdir()
     (ws.folder / "formats/dates.yaml").write_text(
         "title: Own\nlayouts:\n  - engine: delimited\n    delimiter: ';'\n    columns: [when, ip, user, url]\n"
-        "    time: {from: when, as: date-local}\n    fields: {client: ip, user: user, url: url}\n    default: allowed\n"  # fmt: skip
+        "    time: {from: when, as: date-local}\n    fields: {client: ip, user: user, url: url}\n    default: allowed\n"
     )
     line = "{}/2026 10:00:00;10.1.1.7;ann;https://www.facebook.com/"
     put(ws, "a.log", [line.format("05/11")] * 30)

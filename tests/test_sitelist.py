@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.document import read
+from config.lists.listfile import SENSITIVE
 from config.policy import BLOCKED_HOST, Policy
-from config.sitelist import SENSITIVE, SiteFile, SiteList, shipped, site_list
+from config.sitelist import SiteFile, SiteList, shipped, site_list
 from errors import BadConfiguration
 
 OWN = """\

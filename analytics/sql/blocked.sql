@@ -1,5 +1,5 @@
 -- Deliberate visits to blocked services: refused by the proxy, or let through.
--- in:  events, blocked_services (service), $day, $first, $last (the local day, UTC instants)
+-- in:  events, blocked_services (service), blocked_categories (category: as stored with the line), $day, $first, $last (the local day, UTC instants)
 -- out: the columns of the dataset `blocked`; 407 asks for a password and denies nothing, widgets
 --      and frames on other sites' pages are nobody's attempt, repeats within a minute are one
 WITH tries AS (
@@ -9,7 +9,10 @@ WITH tries AS (
         bytes_down,
         method
     FROM events
-    WHERE service IN (SELECT service FROM blocked_services)
+    WHERE (
+            service IN (SELECT service FROM blocked_services)
+            OR category IN (SELECT category FROM blocked_categories)
+        )
       AND role = 'site'
       AND coalesce(path_role, 'page') = 'page'
       AND coalesce(referrer, service) = service

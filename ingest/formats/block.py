@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -42,7 +42,7 @@ UNSAID = (ZONELESS, UNORDERED)
 """Reasons that are a fault of the configuration, not of the line."""
 
 NEWLINE, RETURN, BLANK, QUOTE, BACKSLASH, HASH = b'\n\r "\\#'
-IntArray = npt.NDArray[np.int64]
+IntArray = npt.NDArray[np.signedinteger[Any]]
 
 
 @dataclass(frozen=True)

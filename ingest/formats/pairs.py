@@ -124,7 +124,9 @@ class Pairs:
     def _find(self, key: bytes) -> IntArray:
         if not 0 < len(key) <= LONGEST_KEY:
             return self.ends[:0]
-        found = np.flatnonzero(self._tails == np.frombuffer(key[-4:].rjust(4, b"\0"), "<u4")[0])
+        found: IntArray = np.flatnonzero(
+            self._tails == np.frombuffer(key[-4:].rjust(4, b"\0"), "<u4")[0]
+        )
         found = found[self._lengths[found] == len(key)]
         for back in range(4, len(key), 4):
             part = key[max(0, len(key) - back - 4) : len(key) - back].rjust(4, b"\0")
@@ -160,7 +162,7 @@ class Pairs:
     def _stops(self) -> Mask:
         """Breaks that end a bare value."""
         between_, array = self.syntax.between, self.lines.block.array
-        stops = self._kinds == between_[0]
+        stops: Mask = self._kinds == between_[0]
         for offset, byte in enumerate(between_[1:], 1):
             stops &= array[np.minimum(self._breaks + offset, len(array) - 1)] == byte
         return stops
