@@ -61,6 +61,34 @@ class Source(Model):
     paths: list[str] = Field(min_length=1)
     timezone: Zone | None = None
 
+    @model_validator(mode="after")
+    def _no_password_in_a_path(self) -> "Source":
+        if any(_secret_in(path) for path in self.paths):
+            raise ValueError("expected no password in `paths`; use `remote` and `password_file`")
+        return self
+
+
+class Remote(Model):
+    """How a server or bucket that `paths` name is reached; secrets lie in files of their own."""
+
+    at: str = Field(pattern=r"^(s3|sftp)://[^\s]+$")
+    endpoint: str | None = Field(None, pattern=r"^https?://[^\s/@]+/?$")
+    region: str = "us-east-1"
+    key_file: Path | None = None
+    password_file: Path | None = None
+    known_hosts: Path | None = None
+    ca_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _keys_are_known(self) -> "Remote":
+        if _secret_in(self.at):
+            raise ValueError("expected no password in an address; use `password_file`")
+        return self
+
+
+def _secret_in(path: str) -> bool:
+    return bool(re.match(r"^[a-z0-9]+://[^/@]*:[^/@]*@", path))
+
 
 class Store(Model):
     """What is kept of a line; the defaults keep least."""
@@ -127,6 +155,7 @@ class Settings(Model):
 
     organisation: Organisation
     sources: list[Source] = []
+    remote: list[Remote] = []
     people: Path = Path("people.csv")
     policy: list[Path] = [Path("policy.yaml")]
     sites: list[Path] = []

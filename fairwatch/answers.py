@@ -15,14 +15,6 @@ from retention import Decision, Verification, sentence
 from workspace import Workspace
 
 
-def checked(path: Path, formats: Sequence[Format]) -> check.Checked:
-    """What a file is; a file that cannot be opened is an answer too."""
-    try:
-        return check.check(path, formats)
-    except UnreadableInput as error:
-        return check.Checked(str(path), None, "not readable", None, error=str(error))
-
-
 def print_rows(files: Sequence[Path], formats: Sequence[Format], keep_url: bool) -> None:
     """Normalised rows as JSON lines."""
     for path in files:

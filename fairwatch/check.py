@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from errors import UnreadableInput
+from ingest.arrival import LocalFile, Origin, unfolded
 from ingest.events import host_of, split_urls
 from ingest.formats import Format, recognise
 from ingest.formats.block import Block, Parsed, masked
@@ -41,11 +42,20 @@ class Checked:
     error: str | None = None
 
 
-def check(path: Path, formats: Sequence[Format]) -> Checked:
-    """Read a whole file without keeping anything."""
-    with _open(path) as stream:
+def check(path: Path, formats: Sequence[Format]) -> Iterator[Checked]:
+    """Read a whole file, or each member of an archive, without keeping anything."""
+    for origin in unfolded(LocalFile(path), EXPANSION):
+        try:
+            yield _checked(origin, formats)
+        except UnreadableInput as error:
+            yield Checked(origin.name, None, "not readable", None, error=str(error))
+
+
+def _checked(origin: Origin, formats: Sequence[Format]) -> Checked:
+    with _open(origin) as stream:
         chosen, told = _recognised(stream, formats)
-        result = Checked(str(path), chosen.name if chosen else None, told, stream.packed)
+        told = "; ".join([told, *stream.notes])
+        result = Checked(origin.name, chosen.name if chosen else None, told, stream.packed)
         result.present = dict.fromkeys(PRESENT, False)
         if chosen is None:
             result.error = f"not recognised: {told}"
@@ -61,16 +71,17 @@ def check(path: Path, formats: Sequence[Format]) -> Checked:
 
 def rows(path: Path, formats: Sequence[Format], *, keep_url: bool) -> Iterator[dict[str, Any]]:
     """Normalised rows as `check-logs --rows` prints them; raises UnreadableInput."""
-    with _open(path) as stream:
-        chosen, told = _recognised(stream, formats)
-        if chosen is None:
-            raise UnreadableInput(f"{path}: not recognised: {told}.")
-        for piece, parsed in _parsed(stream, chosen):
-            yield from _normalised(piece, parsed, keep_url)
+    for origin in unfolded(LocalFile(path), EXPANSION):
+        with _open(origin) as stream:
+            chosen, told = _recognised(stream, formats)
+            if chosen is None:
+                raise UnreadableInput(f"{origin.name}: not recognised: {told}.")
+            for piece, parsed in _parsed(stream, chosen):
+                yield from _normalised(piece, parsed, keep_url)
 
 
-def _open(path: Path) -> closing[Stream]:
-    return closing(Stream(path, True, LINE_BYTES, EXPANSION))
+def _open(origin: Origin) -> closing[Stream]:
+    return closing(Stream(origin, True, LINE_BYTES, EXPANSION))
 
 
 def _recognised(stream: Stream, formats: Sequence[Format]) -> tuple[Format | None, str]:

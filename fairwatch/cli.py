@@ -16,7 +16,7 @@ from analytics.people import ActivityRow, UsageRow, activity, usage
 from analytics.questions import feed_gaps
 from clock import believe_clock
 from errors import EXPECTED, CannotWrite, FairwatchError, UnreadableInput, WrongUsage
-from fairwatch import answers, demo, doctor, place, show, start
+from fairwatch import answers, check, demo, doctor, place, show, start
 from fairwatch.groups import GROUPS
 from fairwatch.options import (
     ROUTINE,
@@ -100,7 +100,7 @@ def check_logs(
     if rows:
         answers.print_rows(files, formats, keep_url)
         return
-    checked = [answers.checked(path, formats) for path in files]
+    checked = [one for path in files for one in check.check(path, formats)]
     show.as_json({"files": checked}) if json_ else answers.show_checked(checked)
     if any(c.error for c in checked):
         raise UnreadableInput("\n".join(c.error for c in checked if c.error))

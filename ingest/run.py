@@ -1,5 +1,6 @@
 """Ingest: discover → recognise → read → classify → write → record, one commit at a time."""
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -10,17 +11,19 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from sqlalchemy import Connection, select, update
 
 from errors import UnreadableInput
-from ingest.buffers import Buffers
+from ingest.arrival import Aside, Facts, LocalFile, Member, Origin, unfolded
+from ingest.batch import ROWS, Batch, Counts, Entry
 from ingest.classify import Classifier
-from ingest.discover import Task, written
+from ingest.discover import Task, release
 from ingest.events import DAY_MS, Enriched, Enricher
 from ingest.formats import Format, recognise
 from ingest.formats.block import Block, Parsed, Reject, masked
 from ingest.identity import Identities
-from ingest.streams import Known, Piece, Stream, pack, unpack
+from ingest.notes import Note, Notes, note_of
+from ingest.overlap import Overlap, held, without
+from ingest.streams import Known, Piece, Stream
 from lake import catalogue
 from lake.age import first_day_kept
 from lake.write import sweep
@@ -39,26 +42,7 @@ Worked = tuple[Enriched, list[tuple[Reject, int | None]], int]
 """What a piece became: rows by day, rejects with the time of the row before them, lines ignored."""
 
 
-@dataclass
-class Counts:
-    """What became of a file's lines; `lines` is the sum of the five others."""
-
-    lines: int = 0
-    rows: int = 0
-    ignored: int = 0
-    rejected: int = 0
-    duplicate: int = 0
-    expired: int = 0
-
-    @property
-    def new(self) -> int:
-        """Lines that were not in the lake before."""
-        return self.rows + self.ignored + self.rejected + self.expired
-
-    def add(self, other: "Counts") -> None:
-        """Sum up."""
-        for name, value in asdict(other).items():
-            setattr(self, name, getattr(self, name) + value)
+__all__ = ["Counts", "FileReport", "ingest"]
 
 
 @dataclass
@@ -72,6 +56,7 @@ class FileReport:
     counts: Counts = field(default_factory=Counts)
     seconds: float = 0.0
     error: str | None = None
+    note: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The shape of `ingest --json`."""
@@ -83,6 +68,7 @@ class FileReport:
             "seconds": round(self.seconds, 3),
             "source": self.source,
             "error": self.error,
+            "note": self.note,
         }
 
 
@@ -110,52 +96,144 @@ def ingest(
         buried=frozenset(_number(date.fromisoformat(day)) for day in buried),
         keep_paths=ws.settings.store.paths,
     )
-    reports = []
     with ThreadPoolExecutor(ws.settings.limits.threads) as pool:
-        for task in tasks:
-            report = FileReport(str(task.path), task.source.name)
+        run = _Run(ws, enricher, pool, now, progress, oldest_known(ws))
+        try:
+            for task in tasks:
+                run.take(task)
+            run.finish()
+        except BaseException:
+            run.batch.abandon()
+            raise
+        finally:
+            release(tasks)
+    return run.reports
+
+
+def oldest_known(ws: Workspace) -> Notes:
+    """What earlier runs noted of files they read to their end."""
+    with ws.state.read() as connection:
+        return Notes(connection)
+
+
+class _Run:
+    """Files one after the other; the parsing of the next begins before the last is done."""
+
+    def __init__(
+        self,
+        ws: Workspace,
+        enricher: Enricher,
+        pool: ThreadPoolExecutor,
+        now: datetime,
+        progress: Progress,
+        notes: Notes,
+    ) -> None:
+        self.ws, self.enricher, self.pool, self.now = ws, enricher, pool, now
+        self.progress, self.notes = progress, notes
+        self.batch = Batch(ws, now)
+        self.reports: list[FileReport] = []
+        self.waiting: deque[_Reading] = deque()
+
+    def take(self, task: Task) -> None:
+        """Read a file, or each member of an archive; what cannot be read stands in its report."""
+        facts = _facts(task.origin)
+        if not task.given and facts and (note := self.notes.unchanged(task.source.name, facts)):
+            counts = Counts(lines=note.lines, duplicate=note.lines)
+            self.reports.append(
+                FileReport(
+                    task.origin.name,
+                    task.source.name,
+                    note.sha256,
+                    note.format,
+                    counts,
+                    note="unchanged since it was read",
+                )
+            )
+            return
+        first = len(self.reports)
+        readings = []
+        for origin in unfolded(task.origin, self.ws.settings.limits.expansion):
+            report = FileReport(origin.name, task.source.name)
+            self.reports.append(report)
             started = perf_counter()
+            reading = _Reading(self, task, origin, report)
             try:
-                _Reading(ws, task, enricher, pool, report, now, progress).run()
+                reading.run()
+                readings.append(reading)
             except UnreadableInput as error:
-                report.error = str(error)
+                self._cannot(task, origin, report, error)
             report.seconds = perf_counter() - started
-            reports.append(report)
-    return reports
+        mine = self.reports[first:]
+        if facts and readings and not any(r.error for r in mine) and all(r.whole for r in readings):
+            readings[-1].noted = lambda: self._note(task, facts, readings)
+            if readings[-1].settled:
+                self._keep(readings[-1])
+
+    def _cannot(
+        self, task: Task, origin: Origin, report: FileReport, error: UnreadableInput
+    ) -> None:
+        told = str(error)
+        if isinstance(origin, Aside):
+            report.note = told
+        elif isinstance(origin, LocalFile) and not task.given and not origin.path.exists():
+            report.note = f"{origin.name}: was taken away (rotated) before it could be read."
+        else:
+            report.error = told
+
+    def _note(self, task: Task, facts: Facts, readings: Sequence["_Reading"]) -> Note | None:
+        lines = sum(r.report.counts.lines for r in readings)
+        last = readings[-1].report
+        streams = [r.kept for r in readings if r.kept]
+        return note_of(task.source.name, facts, self.now, streams, lines, last.format, last.sha256)
+
+    def settle(self, keep: int) -> None:
+        """Take the results of files read, but for the last few, whose parsing is under way."""
+        while len(self.waiting) > keep:
+            reading = self.waiting.popleft()
+            reading.settle()
+            self._keep(reading)
+            if self.batch.full:
+                self.batch.commit()
+
+    def _keep(self, reading: "_Reading") -> None:
+        if reading.noted is not None and (note := reading.noted()) is not None:
+            self.batch.notes.append(note)
+            reading.noted = None
+
+    def finish(self) -> None:
+        """All results, and the last commit."""
+        self.settle(0)
+        self.batch.commit()
 
 
 class _Reading:
     """One file on its way into the lake."""
 
-    def __init__(
-        self,
-        ws: Workspace,
-        task: Task,
-        enricher: Enricher,
-        pool: ThreadPoolExecutor,
-        report: FileReport,
-        now: datetime,
-        progress: Progress,
-    ) -> None:
-        self.ws, self.task, self.enricher, self.pool = ws, task, enricher, pool
-        self.report, self.now, self.progress = report, now, progress
+    def __init__(self, run: _Run, task: Task, origin: Origin, report: FileReport) -> None:
+        self.owner, self.task, self.origin, self.report = run, task, origin, report
+        self.ws, self.enricher, self.pool, self.now = run.ws, run.enricher, run.pool, run.now
+        self.progress, self.batch = run.progress, run.batch
         self.counts = Counts()  # since the last commit
         self.newest = 0
         self.file = 0
         self.stream = 0
-        self.clock = int(now.timestamp() * 1000)
-        self.line_bytes = ws.settings.limits.line_bytes
+        self.kept = 0  # the stream its lines are in
+        self.whole = self.settled = False
+        self.noted: Callable[[], Note | None] | None = None
+        self.clock = int(run.now.timestamp() * 1000)
+        self.line_bytes = self.ws.settings.limits.line_bytes
+        self._waiting: deque[tuple[Piece, Future[Worked]]] = deque()
+        self._last: Callable[[], None] = lambda: None
 
     def run(self) -> None:
-        """Read, commit every so often, and leave the final digest."""
+        """Read to the end; the last results are taken by `settle`."""
         limits = self.ws.settings.limits
-        stream = Stream(self.task.path, self._complete(), limits.line_bytes, limits.expansion)
+        stream = Stream(self.origin, self._complete(), limits.line_bytes, limits.expansion)
         with closing(stream):
             self._run(stream)
 
     def _run(self, stream: Stream) -> None:
-        with self.ws.state.read() as connection:
-            known, skipped = stream.recognise(_known(connection, stream.head))
+        known, skipped = stream.recognise(self.batch.known(stream.head))
         self.counts.duplicate = skipped
         recognised = recognise(stream.sample[: 64 << 10], self.task.formats)
         format_ = recognised.format or (
@@ -163,91 +241,85 @@ class _Reading:
         )
         if format_ is None and stream.sample.strip():
             raise UnreadableInput(
-                f"{self.task.path}: not recognised: {recognised.reason}. Name its format under "
+                f"{stream.name}: not recognised: {recognised.reason}. Name its format under "
                 f"`sources` in fairwatch.yaml, or see `fairwatch check-logs`."
             )
         self.report.format = format_.name if format_ else "empty"
         self._begin(stream, known)
-        buffers = Buffers(self.ws.folder, f"{self.file:08d}")
-        try:
-            unreadable = self._read(stream, format_, buffers) if format_ else None
-            self._commit(stream, buffers, last=True, whole=unreadable is None)
-            if unreadable:
-                raise unreadable
-        except BaseException:
-            buffers.abandon()
-            raise
+        unreadable = self._read(stream, format_) if format_ else None
+        self._end(stream, known, whole=unreadable is None)
+        if unreadable:
+            raise unreadable
 
     def _complete(self) -> bool:
-        if self.task.given:
+        if self.task.given or isinstance(self.origin, Member):
             return True
-        last = datetime.fromtimestamp(written(self.task.path) or 0, UTC)
+        facts = _facts(self.origin)
+        last = datetime.fromtimestamp(facts.modified if facts else 0, UTC)
         return self.now - last > COMPLETE_AFTER
 
     def _begin(self, stream: Stream, known: Known | None) -> None:
-        """Give the file and its stream their rows; lines point at them by number."""
+        """Give the file and its stream their numbers; lines point at them."""
         # Only a stream matched to its last mark goes on; a shorter copy must not make it forget, and
         # content that differs from some point on is a stream of its own.
         goes_on = known is not None and stream.marks[-1:] == list(known.marks[-1:])
-        with self.ws.state.change() as change:
-            if known is None or not goes_on:
-                made = change.execute(
-                    STREAM.insert().values(
-                        source=self.task.source.name,
-                        head=stream.head,
-                        offset=0,
-                        marks=b"",
-                        newest=0,
-                    )
-                )
-                self.stream = made.inserted_primary_key[0]
-            else:
-                self.stream = known.id
-            made = change.execute(
-                FILE.insert().values(
-                    stream=self.stream,
-                    source=self.task.source.name,
-                    path=self.report.path,
-                    sha256="",
-                    format=self.report.format,
-                    first_line=stream.line + 1,
-                    newest=0,
-                    read=self.now.astimezone(UTC).isoformat(),
-                    **asdict(Counts()),
-                )
-            )
-            self.file = made.inserted_primary_key[0]
+        self.stream, self.file = self.batch.number(known.id if known and goes_on else None)
+        self._start = self._committed = stream.offset
+        self._first_line = stream.line + 1
+        self._overlap = Overlap(self.ws.folder, self.task.source.name, self.stream)
 
-    def _read(self, stream: Stream, format_: Format, buffers: Buffers) -> UnreadableInput | None:
+    def _end(self, stream: Stream, known: Known | None, *, whole: bool) -> None:
+        """The file was read; what is left is to take its last results."""
+        stream.mark()
+        advanced = stream.offset > self._start
+        self.whole = whole and stream.whole
+        self.kept = self.stream if advanced else known.id if known else 0
+        self.report.note = "; ".join(stream.notes) or None
+        digest = stream.digest() if whole else ""
+        if advanced:
+            self.batch.remember(stream.head, self.stream, stream.marks)
+        self._last = lambda: self._enter(stream, digest, final=whole, advanced=advanced)
+        self.owner.waiting.append(self)
+        if self.batch.rows + self.counts.rows >= ROWS:
+            self.owner.settle(0)
+        else:
+            self.owner.settle(self.ws.settings.limits.threads + 1)
+
+    def settle(self) -> None:
+        """Take what is still being parsed, and hand the file over to the commit."""
+        while self._waiting:
+            self._take(*self._waiting.popleft())
+        self._last()
+        self.settled = True
+
+    def _read(self, stream: Stream, format_: Format) -> UnreadableInput | None:
         """Parse pieces in the pool, at most a few ahead, and take the results in order.
 
         What was read before a file stops being readable is kept, and the reason returned.
         """
-        waiting: list[tuple[Piece, Future[Worked]]] = []
         ahead = self.ws.settings.limits.threads + 1
-        since = stream.offset
         pieces = stream.pieces()
-        unreadable = None
         while True:
             try:
                 piece = next(pieces)
             except StopIteration:
-                break
+                return None
             except UnreadableInput as error:
-                unreadable = error
-                break
-            waiting.append((piece, self.pool.submit(self._work, piece, format_)))
+                return error
+            self._waiting.append((piece, self.pool.submit(self._work, piece, format_)))
             self.progress(self.report.path, len(piece.data))
-            if len(waiting) >= ahead:
-                self._take(*waiting.pop(0), buffers)
-            if stream.offset - since >= COMMIT_BYTES:
-                while waiting:
-                    self._take(*waiting.pop(0), buffers)
-                self._commit(stream, buffers, last=False)
-                since = stream.offset
-        while waiting:
-            self._take(*waiting.pop(0), buffers)
-        return unreadable
+            if len(self._waiting) >= ahead:
+                # The files before this one come first.
+                self.owner.settle(0)
+                self._take(*self._waiting.popleft())
+            if stream.offset - self._committed >= COMMIT_BYTES:
+                self.owner.settle(0)
+                while self._waiting:
+                    self._take(*self._waiting.popleft())
+                stream.mark()
+                self._enter(stream, "", final=False, advanced=True)
+                self.batch.commit()
+                self._committed = stream.offset
 
     def _work(self, piece: Piece, format_: Format) -> Worked:
         block = Block(piece.data)
@@ -267,15 +339,17 @@ class _Reading:
         rejects = sorted([*parsed.rejects, *enriched.rejects], key=lambda r: r.line)
         return enriched, [*zip(rejects, _times(rejects, parsed), strict=True)], parsed.ignored
 
-    def _take(self, piece: Piece, future: Future[Worked], buffers: Buffers) -> None:
+    def _take(self, piece: Piece, future: Future[Worked]) -> None:
         enriched, rejects, ignored = future.result()
+        enriched, rejects, ignored = self._fresh(piece, (enriched, rejects, ignored))
         self.counts.rows += enriched.rows
         self.counts.expired += enriched.expired
         self.counts.ignored += ignored
         self.counts.rejected += len(rejects)
         self.newest = max(self.newest, enriched.newest)
+        self.batch.hold(held(enriched, self.stream))
         for day, table in enriched.days.items():
-            buffers.add(day, table)
+            self.batch.buffers.add(day, table)
         if rejects:
             block = Block(piece.data)
             # A reject is as old as its neighbours: beside lines past their limit it is only counted.
@@ -292,75 +366,56 @@ class _Reading:
                 for reject, time in rejects
                 if time is None or time >= limit
             ]
-            buffers.reject(rows)
+            self.batch.buffers.reject(rows)
 
-    def _commit(self, stream: Stream, buffers: Buffers, *, last: bool, whole: bool = True) -> None:
-        """Files into their places, then one transaction that makes them part of the lake."""
-        final = last and whole
-        stream.mark()
+    def _fresh(self, piece: Piece, worked: Worked) -> Worked:
+        """Without the lines another file has brought already; those are counted as duplicates."""
+        enriched, rejects, ignored = worked
+        batch = self.batch
+        ranges = self._overlap.ranges(enriched, batch.parts(), batch.held, batch.streams)
+        if not ranges:
+            return worked
+        first = piece.first_line
+        rows = without(enriched, ranges)
+        kept = [(r, t) for r, t in rejects if not any(a <= first + r.line <= b for a, b in ranges)]
+        lines = sum(high - low + 1 for low, high in ranges)
+        # What stands between the rows and is no reject was ignored, there as here.
+        between = min(ignored, lines - rows - (len(rejects) - len(kept)))
+        self.counts.duplicate += rows + len(rejects) - len(kept) + between
+        return enriched, kept, ignored - between
+
+    def _enter(self, stream: Stream, digest: str, *, final: bool, advanced: bool) -> None:
+        """Hand what was read since the last commit over to the next one."""
         counts = self.counts
-        counts.lines = sum(v for k, v in asdict(counts).items() if k != "lines")
-        parts = buffers.finish(f"stream {self.stream}")
-        digest = stream.digest() if final else ""
-        new = self.report.counts.new or counts.new
-        with self.ws.state.change() as change:
-            catalogue.add(change.connection, parts)
-            if new:
-                change.execute(
-                    update(STREAM)
-                    .where(STREAM.c.id == self.stream)
-                    .values(
-                        offset=stream.offset,
-                        marks=pack(stream.marks),
-                        newest=max(
-                            self.newest or self.clock, _stored(change.connection, self.stream)
-                        ),
-                    )
-                )
-            columns = {name: FILE.c[name] + value for name, value in asdict(counts).items()}
-            change.execute(
-                update(FILE)
-                .where(FILE.c.id == self.file)
-                .values(**columns, sha256=digest, newest=self.newest or self.clock)
-            )
-            if final:
-                # Lines an interrupted run took stand in this file too, at the same numbers.
-                change.execute(
-                    update(FILE)
-                    .where(FILE.c.stream == self.stream, FILE.c.sha256 == "")
-                    .values(sha256=digest)
-                )
-            if last and not new:
-                # Nothing new: the file's row would only say that somebody looked.
-                change.execute(FILE.delete().where(FILE.c.id == self.file))
-                change.execute(
-                    STREAM.delete().where(STREAM.c.id == self.stream, STREAM.c.offset == 0)
-                )
-            else:
-                change.act(
-                    "ingest",
-                    time=self.now,
-                    actor=self.ws.actor,
+        counts.total()
+        if advanced:
+            self.batch.entries.append(
+                Entry(
                     source=self.task.source.name,
+                    path=self.report.path,
+                    format=self.report.format,
+                    stream=self.stream,
                     file=self.file,
-                    sha256=digest,
+                    head=stream.head,
+                    first_line=self._first_line,
+                    offset=stream.offset,
+                    marks=list(stream.marks),
+                    newest=self.newest,
+                    counts=counts,
+                    digest=digest,
                     final=final,
-                    days=sorted({p.day for p in parts if p.dataset == "events"}),
-                    **asdict(counts),
                 )
+            )
         self.report.counts.add(counts)
         self.report.sha256 = digest
         self.counts = Counts()
 
 
-def _known(connection: Connection, head: str) -> list[Known]:
-    query = select(STREAM.c.id, STREAM.c.marks).where(STREAM.c.head == head)
-    return [Known(row.id, unpack(row.marks)) for row in connection.execute(query)]
-
-
-def _stored(connection: Connection, stream: int) -> int:
-    found = connection.execute(select(STREAM.c.newest).where(STREAM.c.id == stream)).scalar()
-    return int(found or 0)
+def _facts(origin: Origin) -> Facts | None:
+    try:
+        return origin.facts()
+    except OSError:
+        return None
 
 
 def _renumbered(parsed: Parsed, lines: "np.ndarray[Any, np.dtype[np.int64]]") -> Parsed:
