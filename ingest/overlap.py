@@ -45,6 +45,7 @@ MIX = np.uint64(0x9E3779B97F4A7C15)
 class Held:
     """Rows on their way into the lake: whose they are, their UTC day, and from when to when."""
 
+    source: str
     stream: int
     day: int
     low: int
@@ -107,7 +108,9 @@ class Overlap:
                 found.append(_lines(table, numbers))
         for one in held:
             span = spans.get(one.day)
-            if span and one.stream != self._stream and one.high >= span[0] and one.low <= span[1]:
+            if one.source != self._source or one.stream == self._stream:
+                continue
+            if span and one.high >= span[0] and one.low <= span[1]:
                 table = one.table.select(list(COLUMNS))
                 found.append(_lines(table, np.full(table.num_rows, one.stream, np.int64)))
         chosen = [f for f in found if (f.stream != self._stream).any()]
@@ -221,10 +224,10 @@ def _span(table: pa.Table) -> tuple[int, int]:
     return found["min"], found["max"]
 
 
-def held(enriched: Enriched, stream: int) -> list[Held]:
+def held(enriched: Enriched, source: str, stream: int) -> list[Held]:
     """The rows of a block as the streams after it have to know them."""
     return [
-        Held(stream, day, *_span(table), table.select(list(COLUMNS)))
+        Held(source, stream, day, *_span(table), table.select(list(COLUMNS)))
         for day, table in enriched.days.items()
     ]
 

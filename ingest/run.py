@@ -347,7 +347,7 @@ class _Reading:
         self.counts.ignored += ignored
         self.counts.rejected += len(rejects)
         self.newest = max(self.newest, enriched.newest)
-        self.batch.hold(held(enriched, self.stream))
+        self.batch.hold(held(enriched, self.task.source.name, self.stream))
         for day, table in enriched.days.items():
             self.batch.buffers.add(day, table)
         if rejects:

@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import hashlib
 import io
 import lzma
 import os
@@ -13,13 +14,15 @@ import zipfile
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 from conftest import make_site, squid_line, write_lines
 from hypothesis import given
 from hypothesis import strategies as st
-from test_ingest import NOW, TODAY, rows
+from test_ingest import NOW, TODAY, rows, table
+from test_streams import Lake
 
 import ingest.arrival
 import ingest.run
@@ -28,6 +31,7 @@ from ingest.arrival import LocalFile, unfolded
 from ingest.discover import discover
 from ingest.run import FileReport
 from ingest.streams import Stream
+from state.tables import FILE, STREAM
 from workspace import Workspace, open_site
 
 LINES = [f"{n:05d} a line of some log, umlauts such as äöü € 😀 in it" for n in range(400)]
@@ -203,9 +207,7 @@ def read_sizes(path: Path, expansion: int) -> list[int | str]:
 
 
 @pytest.mark.parametrize("archive", ["zip", "tar"])
-def test_too_many_members(
-    tmp_path: Path, archive: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_too_many_members(tmp_path: Path, archive: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ingest.arrival, "MEMBERS", 5)
     found = read(put(tmp_path / "a", ARCHIVES[archive]({f"{n}": b"x\n" for n in range(9)})))
     assert len(found) == 6 and "more than 5 files" in found[""]
@@ -250,8 +252,6 @@ def test_other_peoples_files_are_named(tmp_path: Path, data: bytes, wrap: str) -
 
 def test_a_growing_utf_16_log_keeps_half_a_character(tmp_path: Path) -> None:
     """Each line once, wherever a night's reading ended: in a unit, a surrogate pair, a line."""
-    from test_streams import Lake
-
     lines = [f"{n:03d} 😀 some words" for n in range(60)]
     whole = "".join(f"{line}\r\n" for line in lines).encode("utf-16")
     lake, path = Lake(), tmp_path / "a.log"
@@ -261,8 +261,6 @@ def test_a_growing_utf_16_log_keeps_half_a_character(tmp_path: Path) -> None:
 
 
 def test_the_same_log_in_another_character_set_is_the_same_stream(tmp_path: Path) -> None:
-    from test_streams import Lake
-
     lake = Lake()
     assert lake.read(put(tmp_path / "a", TEXT.encode())) == (0, 400)
     for charset in CHARSETS:
@@ -271,8 +269,6 @@ def test_the_same_log_in_another_character_set_is_the_same_stream(tmp_path: Path
 
 def test_nuls_at_line_starts_are_skipped_and_told(tmp_path: Path) -> None:
     """copytruncate below a writer that keeps its place; a power cut; the log goes on afterwards."""
-    from test_streams import Lake
-
     lake, path = Lake(), tmp_path / "a.log"
     hole = b"\0" * (5 << 20)
     assert lake.read(put(path, hole + TEXT.encode())) == (0, 400)
@@ -281,8 +277,10 @@ def test_nuls_at_line_starts_are_skipped_and_told(tmp_path: Path) -> None:
     assert lake.stream() == [*(line.encode() for line in LINES), b"more"]
     with closing(Stream(path, True, 65536, 400)) as stream:
         list(stream.pieces())
-        assert stream.notes == [f"{len(hole) + 8192:,} NUL bytes at the start of lines were skipped"]
-        assert stream.digest() == __import__("hashlib").sha256(path.read_bytes()).hexdigest()
+        assert stream.notes == [
+            f"{len(hole) + 8192:,} NUL bytes at the start of lines were skipped"
+        ]
+        assert stream.digest() == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_nuls_inside_a_line_stay(tmp_path: Path) -> None:
@@ -395,9 +393,12 @@ def test_what_is_unchanged_is_not_opened_again(
     first = night(ws)
     opened: list[str] = []
     real = LocalFile.open
-    monkeypatch.setattr(
-        LocalFile, "open", lambda self: (opened.append(self.path.name), real(self))[1]
-    )
+
+    def noted(self: LocalFile) -> Any:
+        opened.append(self.path.name)
+        return real(self)
+
+    monkeypatch.setattr(LocalFile, "open", noted)
     old.rename(folder / "a.log.1")
     again = night(ws)
     assert {*opened} == {"b.log"}, "what may still be written to is looked at"
@@ -424,8 +425,6 @@ def test_a_file_left_half_or_broken_is_looked_at_again(tmp_path: Path) -> None:
 
 
 def test_a_note_without_its_stream_is_no_reason_to_skip(tmp_path: Path) -> None:
-    from state.tables import STREAM
-
     ws = site_of(tmp_path)
     aged(write_lines(tmp_path / "in/a.log", log(0, 50)))
     night(ws)
@@ -447,9 +446,6 @@ def test_many_small_files_are_few_parts(tmp_path: Path) -> None:
     assert len([a for a in ws.ledger.lines() if a.act["act"] == "ingest"]) == 1
     assert {row["bytes_down"] for row in rows(ws)} == {*range(1200)}
     text = {p.name: p.read_text().splitlines() for p in folder.iterdir()}
-    from state.tables import FILE
-    from test_ingest import table
-
     names = {f["id"]: Path(f["path"]).name for f in table(ws, FILE)}
     for row in rows(ws):
         assert text[names[row["file"]]][row["line"] - 1].split()[4] == str(row["bytes_down"])
@@ -461,6 +457,7 @@ def test_a_7z_or_gpg_made_by_the_real_tools(tmp_path: Path) -> None:
     made = subprocess.run(
         ["openssl", "enc", "-aes-256-cbc", "-pbkdf2", "-pass", "pass:x", "-in", str(plain)],
         capture_output=True,
+        check=False,
     )
     if made.returncode:
         pytest.skip("no openssl")
