@@ -6,6 +6,7 @@ import sys
 import traceback
 from io import TextIOWrapper
 from pathlib import Path
+from threading import Event
 from typing import Annotated
 
 import typer
@@ -33,6 +34,7 @@ from fairwatch.options import (
     weeks,
 )
 from fairwatch.status import status as status_of
+from fairwatch.watch import Watch, until_told
 from ingest.discover import candidates, discover, given
 from ingest.run import ingest as read_files
 from jobs import JOBS, STEPS
@@ -122,6 +124,17 @@ def ingest(
         ws.note_settings(place.now())
         done = read_files(ws, tasks, place.now(), progress)
     answers.show_ingested(done, json_)
+
+
+@app.command("watch")
+def watch_(
+    every: Annotated[float, typer.Option(min=1, max=86_400, help="Seconds between looks.")] = 60,
+    site: Site = None,
+) -> None:
+    """Read the configured sources as they grow, until stopped (SIGTERM, Ctrl-C)."""
+    stop = Event()
+    with until_told(stop):
+        Watch(lambda: place.opened(site), place.now, show.say_at_once, stop).run(every)
 
 
 @app.command("activity")
