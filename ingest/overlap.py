@@ -65,18 +65,23 @@ class Lines:
 class Overlap:
     """One stream's rows held against those of the other streams of its source."""
 
-    def __init__(self, site: Path, source: str, stream: int) -> None:
+    def __init__(
+        self, site: Path, source: str, stream: int, last: tuple[int, int] | None = None
+    ) -> None:
+        """`last`: the stream, and the distance in it, that the lines before these were alike at."""
         self._site, self._source, self._stream = site, source, stream
-        self._last: tuple[int, int] | None = None
+        self._last = last
 
     def ranges(
         self,
         enriched: Enriched,
+        first: int,
+        last: int,
         parts: Sequence[Part],
         held: Iterable[Held],
         streams: dict[int, int],
     ) -> list[tuple[int, int]]:
-        """Lines (first, last; 1-based, of the stream) that another stream has brought already."""
+        """Which of the lines `first` to `last` (1-based) another stream has brought already."""
         if not enriched.rows:
             return []
         spans = {day: _span(table) for day, table in enriched.days.items()}
@@ -88,7 +93,12 @@ class Overlap:
         mine = _lines(tables, np.zeros(tables.num_rows, np.int64))
         order = np.argsort(mine.line, kind="stable")
         key, line = mine.key[order], mine.line[order]
-        return self._runs(key, line, others)
+        ranges = self._runs(key, line, others)
+        # What is no row, before the first and after the last, goes with the rows beside it.
+        return [
+            (first if low == line[0] else low, last if high == line[-1] else high)
+            for low, high in ranges
+        ]
 
     def _others(
         self,

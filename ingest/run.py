@@ -217,6 +217,7 @@ class _Reading:
         self.newest = 0
         self.file = 0
         self.stream = 0
+        self._new = self._known = 0
         self.kept = 0  # the stream its lines are in
         self.whole = self.settled = False
         self.noted: Callable[[], Note | None] | None = None
@@ -233,7 +234,7 @@ class _Reading:
             self._run(stream)
 
     def _run(self, stream: Stream) -> None:
-        known, skipped = stream.recognise(self.batch.known(stream.head))
+        known, skipped = stream.recognise(self.batch.known(stream.head), compared=True)
         self.counts.duplicate = skipped
         recognised = recognise(stream.sample[: 64 << 10], self.task.formats)
         format_ = recognised.format or (
@@ -266,7 +267,10 @@ class _Reading:
         self.stream, self.file = self.batch.number(known.id if known and goes_on else None)
         self._start = self._committed = stream.offset
         self._first_line = stream.line + 1
-        self._overlap = Overlap(self.ws.folder, self.task.source.name, self.stream)
+        self._known = known.id if known else 0
+        # The marks say that everything so far was alike: what follows is alike from its first row on.
+        last = (known.id, 0) if known and not goes_on else None
+        self._overlap = Overlap(self.ws.folder, self.task.source.name, self.stream, last)
 
     def _end(self, stream: Stream, known: Known | None, *, whole: bool) -> None:
         """The file was read; what is left is to take its last results."""
@@ -372,10 +376,12 @@ class _Reading:
         """Without the lines another file has brought already; those are counted as duplicates."""
         enriched, rejects, ignored = worked
         batch = self.batch
-        ranges = self._overlap.ranges(enriched, batch.parts(), batch.held, batch.streams)
+        first, end = piece.first_line, piece.first_line + piece.lines - 1
+        ranges = self._overlap.ranges(
+            enriched, first, end, batch.parts(), batch.held, batch.streams
+        )
         if not ranges:
             return worked
-        first = piece.first_line
         rows = without(enriched, ranges)
         kept = [(r, t) for r, t in rejects if not any(a <= first + r.line <= b for a, b in ranges)]
         lines = sum(high - low + 1 for low, high in ranges)
@@ -388,7 +394,10 @@ class _Reading:
         """Hand what was read since the last commit over to the next one."""
         counts = self.counts
         counts.total()
-        if advanced:
+        self._new += counts.new
+        if self._known and not self._new:  # a shorter copy: the lake had all of it
+            self.kept = self._known
+        elif advanced:
             self.batch.entries.append(
                 Entry(
                     source=self.task.source.name,

@@ -178,8 +178,14 @@ class Stream:
         first = self.sample[:HEAD_BYTES].split(b"\n", 1)[0]
         return hashlib.sha256(first).hexdigest()
 
-    def recognise(self, known: Sequence[Known]) -> tuple[Known | None, int]:
-        """Skip what is in the lake; (the stream continued, lines skipped)."""
+    def recognise(
+        self, known: Sequence[Known], *, compared: bool = False
+    ) -> tuple[Known | None, int]:
+        """Skip what is in the lake; (the stream continued, lines skipped).
+
+        What a file that ends between two marks holds after the first of them is taken for known,
+        unless it is `compared` with the lake by the caller: then it comes in pieces.
+        """
         alive = {stream.id: stream for stream in known}
         best: tuple[Known | None, Mark] = (None, Mark(0, 0, b""))
         best_hash = self._hash.copy()
@@ -196,6 +202,8 @@ class Stream:
             held += data
             position += len(data)
             self._hash.update(data)
+            if position < offset and compared:
+                break
             if position < offset:
                 return self._ended_inside(best, best_hash, held)
             digest = self._hash.digest()[:16]

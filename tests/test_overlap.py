@@ -169,3 +169,22 @@ def test_any_windows_of_one_log_give_each_line_once(
     for report in night(ws).values():
         check(report.counts)
     assert stored(ws) == sorted({n for first, end in windows for n in good(first, end)})
+
+
+def test_a_file_that_differs_in_its_middle_is_new_from_there(tmp_path: Path) -> None:
+    """Marks lie up to a MiB apart; the rows after the last one that fits are found in the lake."""
+    ws = site_of(tmp_path)
+    put(ws, "a.log", log(0, 14_000))
+    night(ws)
+    put(ws, "b.log", [*log(0, 13_000), *log(20_000, 21_000)])
+    night(ws)
+    assert stored(ws) == sorted([*good(0, 14_000), *good(20_000, 21_000)])
+
+
+def test_two_proxies_alike_in_every_point_are_taken_for_one(tmp_path: Path) -> None:
+    """The limit, as documented: they need sources of their own."""
+    ws = site_of(tmp_path)
+    put(ws, "a.log", log(0, 200))
+    put(ws, "b.log", ["# another proxy", *log(0, 200)])
+    night(ws)
+    assert stored(ws) == good(0, 200)
