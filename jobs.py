@@ -10,6 +10,7 @@ from analytics.questions import Week
 from clock import believe_clock
 from errors import JobFailed, UnreadableInput
 from ingest.discover import discover
+from ingest.merge import merge
 from ingest.run import ingest
 from reports import mail
 from reports.weekly import index, weekly
@@ -44,6 +45,7 @@ def _ingest(ws: Workspace, now: datetime) -> str:
     tasks = discover(ws, None)
     silent = {s.name for s in ws.settings.sources} - {t.source.name for t in tasks}
     reports = ingest(ws, tasks, now)
+    merge(ws, now)
     failed = [r.error for r in reports if r.error]
     lines, rows = (sum(getattr(r.counts, n) for r in reports) for n in ("lines", "rows"))
     told = f"{len(reports)} files, {lines:,} lines, {rows:,} new rows"

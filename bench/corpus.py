@@ -31,6 +31,7 @@ sys.path[:0] = [path for path in (str(ROOT), str(ROOT / "bench")) if path not in
 from corpus_truth import FIELDS, NOTHING, Sample, Truth, Value, is_address, samples
 
 from fairwatch.check import Assumed, Checked, check, normalised, opened
+from ingest.arrival import LocalFile
 from ingest.formats import all_formats
 
 FLOORS = ROOT / "tests" / "data" / "corpus-floors.yaml"
@@ -52,10 +53,10 @@ class Reading:
 def read(path: Path, timezone: ZoneInfo) -> Reading:
     """The one place that calls Fairwatch, with formats `auto`: adjust it here when that changes."""
     assumed = Assumed(timezone)
-    reading = Reading(check(path, all_formats(), assumed))
+    reading = Reading(next(check(path, all_formats(), assumed)))
     if reading.checked.format is None or reading.checked.error:
         return reading
-    with opened(path, all_formats(), assumed) as under_way:
+    with opened(LocalFile(path), all_formats(), assumed) as under_way:
         for piece, parsed in under_way.parsed():
             reading.rows += normalised(piece, parsed, keep_url=True)
             reading.rejected |= {piece.first_line + r.line for r in parsed.rejects}

@@ -68,6 +68,12 @@ class Source(Model):
         """The zone of times that carry none."""
         return ZoneInfo(self.timezone) if self.timezone else None
 
+    @model_validator(mode="after")
+    def _no_password_in_a_path(self) -> "Source":
+        if any(_secret_in(path) for path in self.paths):
+            raise ValueError("expected no password in `paths`; use `remote` and `password_file`")
+        return self
+
 
 class ListUse(Model):
     """What is different for one imported list: the order of these is the order lists are asked in."""
@@ -76,6 +82,28 @@ class ListUse(Model):
     categories: dict[str, str | None] = {}
     below_shipped: bool = False
     use: bool = True
+
+
+class Remote(Model):
+    """How a server or bucket that `paths` name is reached; secrets lie in files of their own."""
+
+    at: str = Field(pattern=r"^(s3|sftp)://[^\s]+$")
+    endpoint: str | None = Field(None, pattern=r"^https?://[^\s/@]+/?$")
+    region: str = "us-east-1"
+    key_file: Path | None = None
+    password_file: Path | None = None
+    known_hosts: Path | None = None
+    ca_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _keys_are_known(self) -> "Remote":
+        if _secret_in(self.at):
+            raise ValueError("expected no password in an address; use `password_file`")
+        return self
+
+
+def _secret_in(path: str) -> bool:
+    return bool(re.match(r"^[a-z0-9]+://[^/@]*:[^/@]*@", path))
 
 
 class Store(Model):
@@ -143,6 +171,7 @@ class Settings(Model):
 
     organisation: Organisation
     sources: list[Source] = []
+    remote: list[Remote] = []
     people: Path = Path("people.csv")
     policy: list[Path] = [Path("policy.yaml")]
     sites: list[Path] = []

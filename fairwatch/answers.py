@@ -15,14 +15,6 @@ from retention import Decision, Verification, sentence
 from workspace import Workspace
 
 
-def checked(path: Path, formats: Sequence[Format], assumed: check.Assumed) -> check.Checked:
-    """What a file is; a file that cannot be opened is an answer too."""
-    try:
-        return check.check(path, formats, assumed)
-    except (UnreadableInput, BadConfiguration) as error:
-        return check.Checked(str(path), None, "not readable", None, error=str(error))
-
-
 def print_rows(path: Path, formats: Sequence[Format], assumed: check.Assumed, *, keep_url: bool) -> None:  # fmt: skip
     """Normalised rows as JSON lines."""
     for row in check.rows(path, formats, assumed, keep_url=keep_url):

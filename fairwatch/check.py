@@ -15,11 +15,11 @@ import pyarrow.compute as pc
 
 from config.settings import Source
 from errors import BadConfiguration, UnreadableInput
-from ingest.discover import written
+from ingest.arrival import LocalFile, Origin, unfolded
 from ingest.events import host_of, split_urls
 from ingest.formats import Format, Given, recognise
 from ingest.formats.block import Block, Fold, Parsed, masked
-from ingest.reading import prepare
+from ingest.reading import from_the_start, prepare
 from ingest.streams import Piece, Stream
 
 LINE_BYTES, EXPANSION = 65536, 400
@@ -96,20 +96,31 @@ class Reading:
             yield piece, parsed
 
 
-def check(path: Path, formats: Sequence[Format], assumed: Assumed | None = None) -> Checked:
-    """Read a whole file without keeping anything."""
-    with opened(path, formats, assumed or Assumed()) as under_way:
+def check(
+    path: Path, formats: Sequence[Format], assumed: Assumed | None = None
+) -> Iterator[Checked]:
+    """Read a whole file, or each member of an archive, without keeping anything."""
+    for origin in unfolded(LocalFile(path), EXPANSION):
+        try:
+            yield _checked(origin, formats, assumed or Assumed())
+        except (UnreadableInput, BadConfiguration) as error:
+            yield Checked(origin.name, None, "not readable", None, error=str(error))
+
+
+def _checked(origin: Origin, formats: Sequence[Format], assumed: Assumed) -> Checked:
+    with opened(origin, formats, assumed) as under_way:
         chosen = under_way.format
+        told = "; ".join([under_way.reason, *under_way.stream.notes])
         result = Checked(
-            str(path),
+            origin.name,
             chosen.name if chosen else None,
-            under_way.reason,
+            told,
             under_way.stream.packed,
             round(under_way.confidence, 3),
         )
         result.present = dict.fromkeys(PRESENT, False)
         if chosen is None:
-            result.error = f"{path}: not recognised: {under_way.reason}"
+            result.error = f"{origin.name}: not recognised: {told}"
             return result
         result.present["time zone"] = under_way.zoned
         if not under_way.zoned:
@@ -126,43 +137,43 @@ def rows(
     path: Path, formats: Sequence[Format], assumed: Assumed | None = None, *, keep_url: bool
 ) -> Iterator[dict[str, Any]]:
     """Normalised rows as `check-logs --rows` prints them; raises UnreadableInput."""
-    with opened(path, formats, assumed or Assumed()) as under_way:
-        if under_way.format is None:
-            raise UnreadableInput(f"{path}: not recognised: {under_way.reason}.")
-        for piece, parsed in under_way.parsed():
-            yield from normalised(piece, parsed, keep_url=keep_url)
+    for origin in unfolded(LocalFile(path), EXPANSION):
+        with opened(origin, formats, assumed or Assumed()) as under_way:
+            if under_way.format is None:
+                raise UnreadableInput(f"{origin.name}: not recognised: {under_way.reason}.")
+            for piece, parsed in under_way.parsed():
+                yield from normalised(piece, parsed, keep_url=keep_url)
 
 
 @contextmanager
-def opened(path: Path, formats: Sequence[Format], assumed: Assumed) -> Iterator[Reading]:
+def opened(origin: Origin, formats: Sequence[Format], assumed: Assumed) -> Iterator[Reading]:
     """A file whose format is known, ready to be read once."""
-    with closing(Stream(path, True, LINE_BYTES, EXPANSION)) as stream:
-        yield _begin(path, stream, formats, assumed)
+    with closing(Stream(origin, True, LINE_BYTES, EXPANSION)) as stream:
+        yield _begin(origin, stream, formats, assumed)
 
 
-def _begin(path: Path, stream: Stream, formats: Sequence[Format], assumed: Assumed) -> Reading:
+def _begin(origin: Origin, stream: Stream, formats: Sequence[Format], assumed: Assumed) -> Reading:
     """Recognise and prepare; a zone that is missing is UTC here, and said to be."""
-    latest = int((written(path) or 0) * 1000)
+    latest = int(origin.facts().modified * 1000)
     said = Given(b"", assumed.zone, assumed.order, latest, columns=assumed.columns)
     found = recognise(stream.sample[:SAMPLE], formats, said)
     format_ = found.format or (formats[0] if len(formats) == 1 else None)
     under_way = Reading(stream, format_, found.confidence, found.reason, said)
     if format_ is None:
         return under_way
-    stream.whole = format_.whole
+    stream.records = format_.whole
+    sample = stream.sample[:SAMPLE]
 
     def pieces() -> Iterator[bytes]:
-        with closing(Stream(path, True, LINE_BYTES, EXPANSION)) as again:
-            yield from (piece.data for piece in again.pieces())
+        return from_the_start(origin, sample, LINE_BYTES, EXPANSION)
 
-    sample = stream.sample[:SAMPLE]
     try:
-        under_way.given = prepare(format_, said, sample, pieces, str(path))
+        under_way.given = prepare(format_, said, sample, pieces, origin.name)
     except BadConfiguration:
         if said.zone is not None:
             raise
         said = replace(said, zone=ZoneInfo("UTC"))
-        under_way.given = prepare(format_, said, sample, pieces, str(path))
+        under_way.given = prepare(format_, said, sample, pieces, origin.name)
         under_way.zoned = False
     under_way.given = replace(under_way.given, lead=b"")
     return under_way

@@ -7,6 +7,7 @@ import traceback
 from importlib.abc import MetaPathFinder
 from io import TextIOWrapper
 from pathlib import Path
+from threading import Event
 from typing import Annotated, Any
 
 import pyarrow as pa
@@ -18,7 +19,7 @@ from analytics.people import ActivityRow, UsageRow, activity, usage
 from analytics.questions import feed_gaps
 from clock import believe_clock
 from errors import EXPECTED, CannotWrite, FairwatchError, UnreadableInput, WrongUsage
-from fairwatch import answers, demo, doctor, explain, place, show, start
+from fairwatch import answers, check, demo, doctor, explain, place, show, start
 from fairwatch.check import Assumed
 from fairwatch.groups import GROUPS
 from fairwatch.options import (
@@ -37,6 +38,7 @@ from fairwatch.options import (
     zone_of,
 )
 from fairwatch.status import status as status_of
+from fairwatch.watch import Watch, until_told
 from ingest.discover import candidates, discover, given, owner
 from ingest.run import ingest as read_files
 from jobs import JOBS, STEPS
@@ -111,7 +113,7 @@ def check_logs(
         for path in files:
             answers.print_rows(path, formats, assumed[path], keep_url=keep_url)
         return
-    checked = [answers.checked(path, formats, assumed[path]) for path in files]
+    checked = [one for path in files for one in check.check(path, formats, assumed[path])]
     show.as_json({"files": checked}) if json_ else answers.show_checked(checked)
     if any(c.error for c in checked):
         raise UnreadableInput("\n".join(c.error for c in checked if c.error))
@@ -133,6 +135,17 @@ def ingest(
         ws.note_settings(place.now())
         done = read_files(ws, tasks, place.now(), progress)
     answers.show_ingested(done, json_)
+
+
+@app.command("watch")
+def watch_(
+    every: Annotated[float, typer.Option(min=1, max=86_400, help="Seconds between looks.")] = 60,
+    site: Site = None,
+) -> None:
+    """Read the configured sources as they grow, until stopped (SIGTERM, Ctrl-C)."""
+    stop = Event()
+    with until_told(stop):
+        Watch(lambda: place.opened(site), place.now, show.say_at_once, stop).run(every)
 
 
 @app.command("activity")

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from errors import BadConfiguration, FairwatchError, NoSuchThing
 from fairwatch import place, show
-from ingest.discover import discover
+from ingest.arrival import Fault
+from ingest.discover import discover, release
 from scheduler import keep_trace, wordless
 from workspace import Workspace, open_site
 
@@ -82,6 +83,12 @@ def _sources(ws: Workspace, _: datetime) -> Iterator[Complaint]:
         except FairwatchError as error:
             yield Complaint(f"source {source.name}", "wrong", str(error))
             continue
+        release(files)
+        wrong = [t.origin.reason for t in files if type(t.origin) is Fault]
+        if wrong:
+            yield Complaint(f"source {source.name}", "wrong", "; ".join(wrong[:3]))
+            continue
+        files = [t for t in files if not isinstance(t.origin, Fault)]
         told = f"{len(files)} files" if files else f"no file matches {', '.join(source.paths)}"
         yield Complaint(f"source {source.name}", "ok" if files else "warning", told)
 

@@ -15,6 +15,12 @@ def say(text: str = "") -> None:
     print(_printable(text, "\n"))
 
 
+def say_at_once(text: str) -> None:
+    """A line of a program that runs on: whoever reads its output has it now."""
+    say(text)
+    sys.stdout.flush()
+
+
 def warn(text: str) -> None:
     """Lines on standard error."""
     print(_printable(text, "\n"), file=sys.stderr)

@@ -1,14 +1,17 @@
 """Which files are to be read, for which source, in which formats they may be."""
 
 import glob
-import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from config.settings import Source
-from errors import BadConfiguration
+from errors import BadConfiguration, UnreadableInput
+from ingest import remote
+from ingest.arrival import Aside, Fault, LocalFile, Origin, kind
 from ingest.formats import Format, choose
+from ingest.layers import shown, why
+from ingest.remote import Connect
 from workspace import Workspace
 
 
@@ -16,14 +19,23 @@ from workspace import Workspace
 class Task:
     """One file to be read for a source."""
 
-    path: Path
+    origin: Origin
     source: Source
     formats: Sequence[Format]
     given: bool
 
+    @property
+    def path(self) -> Path:
+        """Where a local file lies; of others what they are called."""
+        return self.origin.path if isinstance(self.origin, LocalFile) else Path(self.origin.name)
 
-def discover(ws: Workspace, source: str | None) -> list[Task]:
-    """The files of the configured sources, oldest first; raises BadConfiguration."""
+
+def discover(ws: Workspace, source: str | None, connect: Connect = remote.connect) -> list[Task]:
+    """The files of the configured sources, oldest first; raises BadConfiguration.
+
+    What is there and is no file, or a server that cannot be reached, is a task too: reading it tells
+    why, and the others go on. The caller releases the origins.
+    """
     wanted = [s for s in ws.settings.sources if source in (None, s.name)]
     if source and not wanted:
         names = ", ".join(s.name for s in ws.settings.sources) or "none"
@@ -31,9 +43,55 @@ def discover(ws: Workspace, source: str | None) -> list[Task]:
     tasks = []
     for one in wanted:
         formats = choose(one.format, one.logformat, ws.folder)
-        found = sorted((age, p) for p in _paths(ws, one) if (age := written(p)) is not None)
-        tasks += [Task(path, one, formats, False) for _, path in found]
+        found = [o for path in _paths(ws, one) for o in _local(path)]
+        found += _remote(ws, one, connect)
+        tasks += [Task(origin, one, formats, False) for _, _, origin in sorted(found, key=_age)]
     return tasks
+
+
+def release(tasks: Sequence[Task]) -> None:
+    """Let go of the connections the tasks hold."""
+    for task in tasks:
+        task.origin.release()
+
+
+Aged = tuple[float, str, Origin]
+
+
+def _age(found: Aged) -> tuple[float, str]:
+    return found[:2]
+
+
+def _local(path: Path) -> list[Aged]:
+    """A file with its age; something else as what it is; nothing where rotation just took it."""
+    origin = LocalFile(path)
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        if path.is_symlink():
+            return [(0.0, str(path), Fault(origin.name, "is a link that points at nothing."))]
+        return []
+    except OSError as error:
+        return [(0.0, str(path), Fault(origin.name, f"cannot be read: {why(error)}."))]
+    if (told := kind(status.st_mode)) == "folder":
+        return [(0.0, str(path), Aside(origin.name, "is a folder; only files are read"))]
+    if told:
+        return [(0.0, str(path), Aside(origin.name, f"is a {told}, not a file; it is not read"))]
+    return [(status.st_mtime, str(path), origin)]
+
+
+def _remote(ws: Workspace, source: Source, connect: Connect) -> list[Aged]:
+    found: list[Aged] = []
+    for pattern in source.paths:
+        if not remote.is_remote(pattern):
+            continue
+        try:
+            files = connect(pattern, ws.settings.remote, ws.folder)
+        except UnreadableInput as error:
+            found.append((0.0, pattern, Fault(shown(pattern), str(error))))
+            continue
+        found += [(f.facts().modified, f.name, f) for f in files]
+    return found
 
 
 def given(
@@ -54,7 +112,7 @@ def given(
             if format_ or one is nobody
             else choose(one.format, one.logformat, ws.folder)
         )
-        tasks.append(Task(path, one, formats, True))
+        tasks.append(Task(LocalFile(path), one, formats, True))
     return tasks
 
 
@@ -79,14 +137,6 @@ def _paths(ws: Workspace, source: Source) -> set[Path]:
     return {
         Path(found)
         for pattern in source.paths
+        if not remote.is_remote(pattern)
         for found in glob.glob(str(ws.folder / pattern), recursive=True)
     }
-
-
-def written(path: Path) -> float | None:
-    """When a plain file was last written to; None where rotation has just taken it away."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime if stat.S_ISREG(status.st_mode) else None

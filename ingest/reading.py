@@ -1,12 +1,15 @@
 """What must be settled before lines are read: header, zone, order of day and month, year."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 
-from errors import BadConfiguration
+from errors import BadConfiguration, UnreadableInput
+from ingest.arrival import Origin
 from ingest.formats import Block, Format, Given
 from ingest.formats.block import UNORDERED, ZONELESS
 from ingest.formats.recognise import Order
+from ingest.streams import Stream
 
 Pieces = Callable[[], Iterator[bytes]]
 
@@ -34,6 +37,21 @@ def prepare(format_: Format, given: Given, sample: bytes, pieces: Pieces, where:
             )
         return replace(given, order=order)
     return given
+
+
+def from_the_start(
+    origin: Origin, sample: bytes, line_bytes: int, expansion: int
+) -> Iterator[bytes]:
+    """A whole file once more, for what only all of it can tell; its beginning where it can be read
+    only once, as a member of an archive can."""
+    try:
+        again = Stream(origin, True, line_bytes, expansion)
+    except UnreadableInput:
+        yield sample[: sample.rfind(b"\n") + 1]
+        return
+    with closing(again):
+        for piece in again.pieces():
+            yield piece.data
 
 
 def _order(format_: Format, given: Given, pieces: Pieces) -> Order | None:

@@ -1,6 +1,7 @@
 """Ingest: discover → recognise → read → classify → write → record, one commit at a time."""
 
 import ctypes
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -11,19 +12,22 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from sqlalchemy import Connection, select, update
+from sqlalchemy import select
 
 from errors import BadConfiguration, UnreadableInput
-from ingest.buffers import Buffers
+from ingest.arrival import Aside, Facts, LocalFile, Member, Origin, unfolded
+from ingest.batch import ROWS, Batch, Counts, Entry
 from ingest.classify import Classifier
-from ingest.discover import Task, written
+from ingest.discover import Task, release
 from ingest.events import DAY_MS, Enriched, Enricher
 from ingest.formats import Format, Given, recognise
 from ingest.formats.block import Block, Fold, Parsed, Reject, masked
 from ingest.formats.times import fold_at
 from ingest.identity import Identities
-from ingest.reading import prepare
-from ingest.streams import Known, Piece, Stream, pack, unpack
+from ingest.notes import Note, Notes, note_of
+from ingest.overlap import Overlap, held, without
+from ingest.reading import Pieces, from_the_start, prepare
+from ingest.streams import Known, Piece, Stream
 from lake import catalogue
 from lake.age import first_day_kept
 from lake.write import sweep
@@ -54,26 +58,7 @@ class Worked:
     fold: Fold | None
 
 
-@dataclass
-class Counts:
-    """What became of a file's lines; `lines` is the sum of the five others."""
-
-    lines: int = 0
-    rows: int = 0
-    ignored: int = 0
-    rejected: int = 0
-    duplicate: int = 0
-    expired: int = 0
-
-    @property
-    def new(self) -> int:
-        """Lines that were not in the lake before."""
-        return self.rows + self.ignored + self.rejected + self.expired
-
-    def add(self, other: "Counts") -> None:
-        """Sum up."""
-        for name, value in asdict(other).items():
-            setattr(self, name, getattr(self, name) + value)
+__all__ = ["Counts", "FileReport", "ingest"]
 
 
 @dataclass
@@ -87,6 +72,7 @@ class FileReport:
     counts: Counts = field(default_factory=Counts)
     seconds: float = 0.0
     error: str | None = None
+    note: str | None = None
     misconfigured: bool = False
 
     def as_json(self) -> dict[str, Any]:
@@ -99,6 +85,7 @@ class FileReport:
             "seconds": round(self.seconds, 3),
             "source": self.source,
             "error": self.error,
+            "note": self.note,
         }
 
 
@@ -130,19 +117,18 @@ def ingest(
         buried=frozenset(_number(date.fromisoformat(day)) for day in buried),
         keep_paths=ws.settings.store.paths,
     )
-    reports = []
     with ThreadPoolExecutor(ws.settings.limits.threads) as pool:
-        for task in tasks:
-            report = FileReport(str(task.path), task.source.name)
-            started = perf_counter()
-            try:
-                _Reading(ws, task, enricher, pool, report, now, progress).run()
-            except (UnreadableInput, BadConfiguration) as error:
-                report.error = str(error)
-                report.misconfigured = isinstance(error, BadConfiguration)
-            report.seconds = perf_counter() - started
-            reports.append(report)
-    return reports
+        run = _Run(ws, enricher, pool, now, progress, oldest_known(ws))
+        try:
+            for task in tasks:
+                run.take(task)
+            run.finish()
+        except BaseException:
+            run.batch.abandon()
+            raise
+        finally:
+            release(tasks)
+    return run.reports
 
 
 def _keep_memory() -> None:
@@ -159,91 +145,190 @@ def _keep_memory() -> None:
         libc.mallopt(M_TRIM_THRESHOLD, 256 << 20)
 
 
-class _Reading:
-    """One file on its way into the lake."""
+def oldest_known(ws: Workspace) -> Notes:
+    """What earlier runs noted of files they read to their end."""
+    with ws.state.read() as connection:
+        return Notes(connection)
+
+
+class _Run:
+    """Files one after the other; the parsing of the next begins before the last is done."""
 
     def __init__(
         self,
         ws: Workspace,
-        task: Task,
         enricher: Enricher,
         pool: ThreadPoolExecutor,
-        report: FileReport,
         now: datetime,
         progress: Progress,
+        notes: Notes,
     ) -> None:
-        self.ws, self.task, self.enricher, self.pool = ws, task, enricher, pool
-        self.report, self.now, self.progress = report, now, progress
+        self.ws, self.enricher, self.pool, self.now = ws, enricher, pool, now
+        self.progress, self.notes = progress, notes
+        self.batch = Batch(ws, now)
+        self.reports: list[FileReport] = []
+        self.waiting: deque[_Reading] = deque()
+
+    def take(self, task: Task) -> None:
+        """Read a file, or each member of an archive; what cannot be read stands in its report."""
+        facts = _facts(task.origin)
+        if not task.given and facts and (note := self.notes.unchanged(task.source.name, facts)):
+            counts = Counts(lines=note.lines, duplicate=note.lines)
+            self.reports.append(
+                FileReport(
+                    task.origin.name,
+                    task.source.name,
+                    note.sha256,
+                    note.format,
+                    counts,
+                    note="unchanged since it was read",
+                )
+            )
+            return
+        first = len(self.reports)
+        readings = []
+        for origin in unfolded(task.origin, self.ws.settings.limits.expansion):
+            report = FileReport(origin.name, task.source.name)
+            self.reports.append(report)
+            started = perf_counter()
+            reading = _Reading(self, task, origin, report)
+            try:
+                reading.run()
+                readings.append(reading)
+            except (UnreadableInput, BadConfiguration) as error:
+                self._cannot(task, origin, report, error)
+            report.seconds = perf_counter() - started
+        mine = self.reports[first:]
+        if facts and readings and not any(r.error for r in mine) and all(r.whole for r in readings):
+            readings[-1].noted = lambda: self._note(task, facts, readings)
+            if readings[-1].settled:
+                self._keep(readings[-1])
+
+    def _cannot(
+        self,
+        task: Task,
+        origin: Origin,
+        report: FileReport,
+        error: UnreadableInput | BadConfiguration,
+    ) -> None:
+        told = str(error)
+        report.misconfigured = isinstance(error, BadConfiguration)
+        if isinstance(origin, Aside):
+            report.note = told
+        elif isinstance(origin, LocalFile) and not task.given and not origin.path.exists():
+            report.note = f"{origin.name}: was taken away (rotated) before it could be read."
+        else:
+            report.error = told
+
+    def _note(self, task: Task, facts: Facts, readings: Sequence["_Reading"]) -> Note | None:
+        lines = sum(r.report.counts.lines for r in readings)
+        last = readings[-1].report
+        streams = [r.kept for r in readings if r.kept]
+        return note_of(task.source.name, facts, self.now, streams, lines, last.format, last.sha256)
+
+    def settle(self, keep: int) -> None:
+        """Take the results of files read, but for the last few, whose parsing is under way."""
+        while len(self.waiting) > keep:
+            reading = self.waiting.popleft()
+            reading.settle()
+            self._keep(reading)
+            if self.batch.full:
+                self.batch.commit()
+
+    def _keep(self, reading: "_Reading") -> None:
+        if reading.noted is not None and (note := reading.noted()) is not None:
+            self.batch.notes.append(note)
+            reading.noted = None
+
+    def finish(self) -> None:
+        """All results, and the last commit."""
+        self.settle(0)
+        self.batch.commit()
+
+
+class _Reading:
+    """One file on its way into the lake."""
+
+    def __init__(self, run: _Run, task: Task, origin: Origin, report: FileReport) -> None:
+        self.owner, self.task, self.origin, self.report = run, task, origin, report
+        self.ws, self.enricher, self.pool, self.now = run.ws, run.enricher, run.pool, run.now
+        self.progress, self.batch = run.progress, run.batch
         self.counts = Counts()  # since the last commit
         self.newest = 0
         self.file = 0
         self.stream = 0
-        self.clock = int(now.timestamp() * 1000)
+        self._new = self._known = 0
+        self.kept = 0  # the stream its lines are in
+        self.whole = self.settled = False
+        self.noted: Callable[[], Note | None] | None = None
+        self.clock = int(run.now.timestamp() * 1000)
+        self.line_bytes = self.ws.settings.limits.line_bytes
         self.given = Given()
         self.fold: Fold | None = None
-        self.line_bytes = ws.settings.limits.line_bytes
+        self._waiting: deque[tuple[Piece, Format, Future[Worked]]] = deque()
+        self._last: Callable[[], None] = lambda: None
 
     def run(self) -> None:
-        """Read, commit every so often, and leave the final digest."""
+        """Read to the end; the last results are taken by `settle`."""
         limits = self.ws.settings.limits
-        stream = Stream(self.task.path, self._complete(), limits.line_bytes, limits.expansion)
+        stream = Stream(self.origin, self._complete(), limits.line_bytes, limits.expansion)
         with closing(stream):
             self._run(stream)
 
     def _run(self, stream: Stream) -> None:
-        with self.ws.state.read() as connection:
-            known, skipped = stream.recognise(_known(connection, stream.head))
+        known, skipped = stream.recognise(self.batch.known(stream.head), compared=True)
         self.counts.duplicate = skipped
-        source = self.task.source
-        latest = min(self.clock, int((written(self.task.path) or self.now.timestamp()) * 1000))
-        said = Given(b"", source.zone, source.dates, latest, columns=tuple(source.columns))
-        recognised = recognise(stream.sample[: 64 << 10], self.task.formats, said)
+        said, sample = self._said(), stream.sample[: 64 << 10]
+        recognised = recognise(sample, self.task.formats, said)
         format_ = recognised.format or (
             self.task.formats[0] if len(self.task.formats) == 1 else None
         )
         if format_ is None and stream.sample.strip():
             raise UnreadableInput(
-                f"{self.task.path}: not recognised: {recognised.reason}. Name its format under "
+                f"{stream.name}: not recognised: {recognised.reason}. Name its format under "
                 f"`sources` in fairwatch.yaml, or see `fairwatch check-logs`."
             )
         self.report.format = format_.name if format_ else "empty"
         if format_:
-            stream.whole = format_.whole
-            sample, where = stream.sample[: 64 << 10], str(self.task.path)
-            self.given = prepare(format_, said, sample, self._from_the_start, where)
-            self._catch_up(stream, format_, known)
+            stream.records = format_.whole
+            limits = self.ws.settings.limits
+
+            def pieces() -> Iterator[bytes]:
+                sizes = limits.line_bytes, limits.expansion
+                return from_the_start(self.origin, stream.sample, *sizes)
+
+            self.given = prepare(format_, said, sample, pieces, stream.name)
+            self._catch_up(stream, format_, known, pieces)
         self._begin(stream, known)
-        buffers = Buffers(self.ws.folder, f"{self.file:08d}")
-        try:
-            unreadable = self._read(stream, format_, buffers) if format_ else None
-            self._commit(stream, buffers, last=True, whole=unreadable is None)
-            if unreadable:
-                raise unreadable
-        except BaseException:
-            buffers.abandon()
-            raise
+        unreadable = self._read(stream, format_) if format_ else None
+        self._end(stream, known, whole=unreadable is None)
+        if unreadable:
+            raise unreadable
 
-    def _from_the_start(self) -> Iterator[bytes]:
-        """The whole file once more, for what only all of it can tell."""
-        limits = self.ws.settings.limits
-        with closing(Stream(self.task.path, True, limits.line_bytes, limits.expansion)) as again:
-            for piece in again.pieces():
-                yield piece.data
+    def _said(self) -> Given:
+        """What the source's settings and the file's own age say of its lines."""
+        source, facts = self.task.source, _facts(self.origin)
+        latest = int(facts.modified * 1000) if facts and facts.modified else self.clock
+        columns = tuple(source.columns)
+        return Given(b"", source.zone, source.dates, min(latest, self.clock), columns=columns)
 
-    def _catch_up(self, stream: Stream, format_: Format, known: Known | None) -> None:
+    def _catch_up(
+        self, stream: Stream, format_: Format, known: Known | None, pieces: Pieces
+    ) -> None:
         """Where a stream goes on: the header lines in force there, and whether the hour came twice."""
+        lead, self.given = self.given.lead, replace(self.given, lead=b"")
         if not stream.offset:
-            self.given = replace(self.given, lead=b"")
             return
         zone = self.given.zone
         if known is not None and zone is not None:
             with self.ws.state.read() as connection:
-                newest = _stored(connection, known.id)
-            self.fold = fold_at(newest, zone)
-        if not self.given.lead:
+                query = select(STREAM.c.newest).where(STREAM.c.id == known.id)
+                newest = connection.execute(query).scalar()
+            self.fold = fold_at(newest, zone) if newest else None
+        if not lead:
             return
         lead, read = b"", 0
-        for data in self._from_the_start():
+        for data in pieces():
             lead = format_.lead(lead, data[: stream.offset - read])
             read += len(data)
             if read >= stream.offset:
@@ -251,76 +336,79 @@ class _Reading:
         self.given = replace(self.given, lead=lead)
 
     def _complete(self) -> bool:
-        if self.task.given:
+        if self.task.given or isinstance(self.origin, Member):
             return True
-        last = datetime.fromtimestamp(written(self.task.path) or 0, UTC)
+        facts = _facts(self.origin)
+        last = datetime.fromtimestamp(facts.modified if facts else 0, UTC)
         return self.now - last > COMPLETE_AFTER
 
     def _begin(self, stream: Stream, known: Known | None) -> None:
-        """Give the file and its stream their rows; lines point at them by number."""
+        """Give the file and its stream their numbers; lines point at them."""
         # Only a stream matched to its last mark goes on; a shorter copy must not make it forget, and
         # content that differs from some point on is a stream of its own.
         goes_on = known is not None and stream.marks[-1:] == list(known.marks[-1:])
-        with self.ws.state.change() as change:
-            if known is None or not goes_on:
-                made = change.execute(
-                    STREAM.insert().values(
-                        source=self.task.source.name,
-                        head=stream.head,
-                        offset=0,
-                        marks=b"",
-                        newest=0,
-                    )
-                )
-                self.stream = made.inserted_primary_key[0]
-            else:
-                self.stream = known.id
-            made = change.execute(
-                FILE.insert().values(
-                    stream=self.stream,
-                    source=self.task.source.name,
-                    path=self.report.path,
-                    sha256="",
-                    format=self.report.format,
-                    first_line=stream.line + 1,
-                    newest=0,
-                    read=self.now.astimezone(UTC).isoformat(),
-                    **asdict(Counts()),
-                )
-            )
-            self.file = made.inserted_primary_key[0]
+        self.stream, self.file = self.batch.number(known.id if known and goes_on else None)
+        self._start = self._committed = stream.offset
+        self._first_line = stream.line + 1
+        self._known = known.id if known else 0
+        # The marks say that everything so far was alike: what follows is alike from its first row on.
+        last = (known.id, 0) if known and not goes_on else None
+        self._overlap = Overlap(self.ws.folder, self.task.source.name, self.stream, last)
 
-    def _read(self, stream: Stream, format_: Format, buffers: Buffers) -> UnreadableInput | None:
+    def _end(self, stream: Stream, known: Known | None, *, whole: bool) -> None:
+        """The file was read; what is left is to take its last results."""
+        stream.mark()
+        advanced = stream.offset > self._start
+        self.whole = whole and stream.whole
+        self.kept = self.stream if advanced else known.id if known else 0
+        self.report.note = "; ".join(stream.notes) or None
+        digest = stream.digest() if whole else ""
+        if advanced:
+            self.batch.remember(stream.head, self.stream, stream.marks)
+        self._last = lambda: self._enter(stream, digest, final=whole, advanced=advanced)
+        self.owner.waiting.append(self)
+        if self.batch.rows + self.counts.rows >= ROWS:
+            self.owner.settle(0)
+        else:
+            self.owner.settle(self.ws.settings.limits.threads + 1)
+
+    def settle(self) -> None:
+        """Take what is still being parsed, and hand the file over to the commit."""
+        while self._waiting:
+            self._take(*self._waiting.popleft())
+        self._last()
+        self.settled = True
+
+    def _read(self, stream: Stream, format_: Format) -> UnreadableInput | None:
         """Parse pieces in the pool, at most a few ahead, and take the results in order.
 
         What was read before a file stops being readable is kept, and the reason returned.
         """
-        waiting: list[tuple[Piece, Future[Worked]]] = []
         ahead = self.ws.settings.limits.threads + 1
-        since = stream.offset
         pieces = stream.pieces()
-        unreadable = None
         while True:
             try:
                 piece = next(pieces)
             except StopIteration:
-                break
+                return None
             except UnreadableInput as error:
-                unreadable = error
-                break
-            waiting.append((piece, self.pool.submit(self._work, piece, format_, self.given)))
+                return error
+            work = self.pool.submit(self._work, piece, format_, self.given)
+            self._waiting.append((piece, format_, work))
             self.given = replace(self.given, lead=format_.lead(self.given.lead, piece.data))
             self.progress(self.report.path, len(piece.data))
-            if len(waiting) >= ahead:
-                self._take(*waiting.pop(0), format_, buffers)
-            if stream.offset - since >= COMMIT_BYTES:
-                while waiting:
-                    self._take(*waiting.pop(0), format_, buffers)
-                self._commit(stream, buffers, last=False)
-                since = stream.offset
-        while waiting:
-            self._take(*waiting.pop(0), format_, buffers)
-        return unreadable
+            if len(self._waiting) >= ahead:
+                # The files before this one come first.
+                self.owner.settle(0)
+                self._take(*self._waiting.popleft())
+            if stream.offset - self._committed >= COMMIT_BYTES:
+                self.owner.settle(0)
+                while self._waiting:
+                    self._take(*self._waiting.popleft())
+                stream.mark()
+                self._enter(stream, "", final=False, advanced=True)
+                self.batch.commit()
+                self._committed = stream.offset
 
     def _work(self, piece: Piece, format_: Format, given: Given) -> Worked:
         block = Block(piece.data)
@@ -341,22 +429,22 @@ class _Reading:
         timed = [*zip(rejects, _times(rejects, parsed), strict=True)]
         return Worked(enriched, timed, parsed.ignored, given, parsed.fold)
 
-    def _take(
-        self, piece: Piece, future: Future[Worked], format_: Format, buffers: Buffers
-    ) -> None:
+    def _take(self, piece: Piece, format_: Format, future: Future[Worked]) -> None:
         worked = future.result()
         if worked.fold is not None and worked.fold.after(self.fold):
             # The hour that comes twice began anew in a piece that was not yet read then.
             worked = self._work(piece, format_, replace(worked.given, folded=True))
         self.fold = worked.fold
+        worked = self._fresh(piece, worked)
         enriched, rejects, ignored = worked.enriched, worked.rejects, worked.ignored
         self.counts.rows += enriched.rows
         self.counts.expired += enriched.expired
         self.counts.ignored += ignored
         self.counts.rejected += len(rejects)
         self.newest = max(self.newest, enriched.newest)
+        self.batch.hold(held(enriched, self.task.source.name, self.stream))
         for day, table in enriched.days.items():
-            buffers.add(day, table)
+            self.batch.buffers.add(day, table)
         if rejects:
             block = Block(piece.data)
             # A reject is as old as its neighbours: beside lines past their limit it is only counted.
@@ -373,75 +461,61 @@ class _Reading:
                 for reject, time in rejects
                 if time is None or time >= limit
             ]
-            buffers.reject(rows)
+            self.batch.buffers.reject(rows)
 
-    def _commit(self, stream: Stream, buffers: Buffers, *, last: bool, whole: bool = True) -> None:
-        """Files into their places, then one transaction that makes them part of the lake."""
-        final = last and whole
-        stream.mark()
+    def _fresh(self, piece: Piece, worked: Worked) -> Worked:
+        """Without the lines another file has brought already; those are counted as duplicates."""
+        enriched, rejects, ignored = worked.enriched, worked.rejects, worked.ignored
+        batch = self.batch
+        first, end = piece.first_line, piece.first_line + piece.lines - 1
+        ranges = self._overlap.ranges(
+            enriched, first, end, batch.parts(), batch.held, batch.streams
+        )
+        if not ranges:
+            return worked
+        rows = without(enriched, ranges)
+        kept = [(r, t) for r, t in rejects if not any(a <= first + r.line <= b for a, b in ranges)]
+        lines = sum(high - low + 1 for low, high in ranges)
+        # What stands between the rows and is no reject was ignored, there as here.
+        between = min(ignored, lines - rows - (len(rejects) - len(kept)))
+        self.counts.duplicate += rows + len(rejects) - len(kept) + between
+        return replace(worked, rejects=kept, ignored=ignored - between)
+
+    def _enter(self, stream: Stream, digest: str, *, final: bool, advanced: bool) -> None:
+        """Hand what was read since the last commit over to the next one."""
         counts = self.counts
-        counts.lines = sum(v for k, v in asdict(counts).items() if k != "lines")
-        parts = buffers.finish(f"stream {self.stream}")
-        digest = stream.digest() if final else ""
-        new = self.report.counts.new or counts.new
-        with self.ws.state.change() as change:
-            catalogue.add(change.connection, parts)
-            if new:
-                change.execute(
-                    update(STREAM)
-                    .where(STREAM.c.id == self.stream)
-                    .values(
-                        offset=stream.offset,
-                        marks=pack(stream.marks),
-                        newest=max(
-                            self.newest or self.clock, _stored(change.connection, self.stream)
-                        ),
-                    )
-                )
-            columns = {name: FILE.c[name] + value for name, value in asdict(counts).items()}
-            change.execute(
-                update(FILE)
-                .where(FILE.c.id == self.file)
-                .values(**columns, sha256=digest, newest=self.newest or self.clock)
-            )
-            if final:
-                # Lines an interrupted run took stand in this file too, at the same numbers.
-                change.execute(
-                    update(FILE)
-                    .where(FILE.c.stream == self.stream, FILE.c.sha256 == "")
-                    .values(sha256=digest)
-                )
-            if last and not new:
-                # Nothing new: the file's row would only say that somebody looked.
-                change.execute(FILE.delete().where(FILE.c.id == self.file))
-                change.execute(
-                    STREAM.delete().where(STREAM.c.id == self.stream, STREAM.c.offset == 0)
-                )
-            else:
-                change.act(
-                    "ingest",
-                    time=self.now,
-                    actor=self.ws.actor,
+        counts.total()
+        self._new += counts.new
+        if self._known and not self._new:  # a shorter copy: the lake had all of it
+            self.kept = self._known
+        elif advanced:
+            self.batch.entries.append(
+                Entry(
                     source=self.task.source.name,
+                    path=self.report.path,
+                    format=self.report.format,
+                    stream=self.stream,
                     file=self.file,
-                    sha256=digest,
+                    head=stream.head,
+                    first_line=self._first_line,
+                    offset=stream.offset,
+                    marks=list(stream.marks),
+                    newest=self.newest,
+                    counts=counts,
+                    digest=digest,
                     final=final,
-                    days=sorted({p.day for p in parts if p.dataset == "events"}),
-                    **asdict(counts),
                 )
+            )
         self.report.counts.add(counts)
         self.report.sha256 = digest
         self.counts = Counts()
 
 
-def _known(connection: Connection, head: str) -> list[Known]:
-    query = select(STREAM.c.id, STREAM.c.marks).where(STREAM.c.head == head)
-    return [Known(row.id, unpack(row.marks)) for row in connection.execute(query)]
-
-
-def _stored(connection: Connection, stream: int) -> int:
-    found = connection.execute(select(STREAM.c.newest).where(STREAM.c.id == stream)).scalar()
-    return int(found or 0)
+def _facts(origin: Origin) -> Facts | None:
+    try:
+        return origin.facts()
+    except OSError:
+        return None
 
 
 def _renumbered(parsed: Parsed, lines: "np.ndarray[Any, np.dtype[np.int64]]") -> Parsed:

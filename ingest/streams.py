@@ -5,35 +5,38 @@ of everything before) tell how far a file repeats one. So a file that grew, was 
 copied or delivered again adds only what is new. Limits: docs/formats-on-disk.md, "Streams".
 """
 
-import bz2
 import hashlib
-import io
-import lzma
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
-
-import pyarrow as pa
+from typing import Any
 
 from errors import UnreadableInput
+from ingest.arrival import SLACK, LocalFile, Origin
+from ingest.layers import (
+    UNREADABLE,
+    Cleaned,
+    Exactly,
+    Hashed,
+    Pushed,
+    Readable,
+    Transcoded,
+    binary,
+    charset,
+    compression,
+    decompressed,
+    exactly,
+    strange,
+    why,
+)
 
 BLOCK = 8 << 20
 MARK_GRAIN = 1 << 20
 FIRST_MARK = 256
 HEAD_BYTES = 4 << 10
 RECORD = struct.Struct("<QQ16s")
-SLACK = 64 << 20
-SIP = 64 << 10
-UNREADABLE = (OSError, EOFError, lzma.LZMAError, pa.ArrowInvalid)
-
-MAGIC: tuple[tuple[bytes, str], ...] = (
-    (b"\x1f\x8b", "gzip"),
-    (b"BZh", "bz2"),
-    (b"\xfd7zXZ\x00", "xz"),
-    (b"\x28\xb5\x2f\xfd", "zstd"),
-)
+SAMPLE = 256 << 10
 
 
 @dataclass(frozen=True)
@@ -62,11 +65,6 @@ class Piece:
     lines: int
 
 
-class _Source(Protocol):
-    def read(self, size: int, /) -> bytes: ...
-    def close(self) -> None: ...
-
-
 def pack(marks: Sequence[Mark]) -> bytes:
     """Marks as they are stored."""
     return b"".join(RECORD.pack(m.offset, m.lines, m.digest) for m in marks)
@@ -77,13 +75,6 @@ def unpack(raw: bytes) -> list[Mark]:
     return [Mark(*fields) for fields in RECORD.iter_unpack(raw)]
 
 
-def compression(path: Path) -> str | None:
-    """How a file is packed, by its first bytes; its name is not asked."""
-    with path.open("rb") as file:
-        start = file.read(8)
-    return next((name for magic, name in MAGIC if start.startswith(magic)), None)
-
-
 @dataclass
 class Stream:
     """One file being read: what of it is known, then its new lines in pieces.
@@ -91,7 +82,7 @@ class Stream:
     Call `recognise` once, then iterate `pieces`; `marks`, `offset` and `line` grow with them.
     """
 
-    path: Path
+    path: Path | Origin
     complete: bool
     line_bytes: int
     expansion: int
@@ -99,22 +90,88 @@ class Stream:
     line: int = 0
     marks: list[Mark] = field(default_factory=list)
     packed: str | None = None
-    whole: Callable[[bytes], int] = len
+    records: Callable[[bytes], int] = len
     _hash: Any = field(default_factory=hashlib.sha256)
     _pending: bytes = b""
     _tail: bytes = b""
     _beyond: Any = None
 
     def __post_init__(self) -> None:
+        self._origin: Origin = LocalFile(self.path) if isinstance(self.path, Path) else self.path
+        self.name = self._origin.name
+        self._read_bytes = 0
         try:
-            self.packed = compression(self.path)
-            self._limit = self.path.stat().st_size * self.expansion + SLACK
-            self._source = _open(self.path, self.packed)
-            self._read_bytes = 0
-            self.sample = self._read(256 << 10)
+            self._limit = self._origin.facts().size * self.expansion + SLACK
+            self._raw = self._origin.open()
         except OSError as error:
-            raise UnreadableInput(f"{self.path}: cannot be read: {_why(error)}.") from None
+            raise UnreadableInput(f"{self.name}: cannot be read: {why(error)}.") from None
+        try:
+            self._layer()
+            self.sample = self._read(SAMPLE)
+            self._look()
+        except BaseException:
+            self._raw.close()
+            raise
         self._pending = self.sample
+
+    def _layer(self) -> None:
+        """Put what unpacks and transcodes over the bytes, by what they begin with."""
+        self._tee: Hashed | None = None
+        source: Readable = self._raw
+        start = self._start(source)
+        self.packed = compression(start)
+        if self.packed or self._origin.remote or charset(start)[0]:
+            # Read once: a connection or an archive cannot be read again for its digest.
+            source = self._tee = Hashed(Pushed(start, source))
+            start = b""
+        if self.packed:
+            source = decompressed(source, self.packed)
+            start = self._start(source)
+        elif not start:
+            source = Exactly(source)
+            start = self._start(source)
+        source = Pushed(start, source)
+        if (told := strange(start)) is not None:
+            raise UnreadableInput(f"{self.name}: {told}.")
+        self.charset, mark = charset(start)
+        if self.charset:
+            source = Transcoded(source, self.charset, mark)
+        self._source = Cleaned(source, self._spend)
+
+    def _start(self, source: Readable) -> bytes:
+        try:
+            return exactly(source.read, HEAD_BYTES)
+        except UNREADABLE as error:
+            raise UnreadableInput(
+                f"{self.name}: stops being readable after 0 bytes: {why(error)}."
+            ) from None
+
+    def _look(self) -> None:
+        """Refuse what is no text, and see to line ends of CR alone."""
+        if binary(self.sample[: 64 << 10]):
+            raise UnreadableInput(f"{self.name}: is binary data, not a log.")
+        if self.sample[:-1].count(b"\r") > 1 and b"\n" not in self.sample:
+            self._source.returns = True
+            self.sample = self.sample.replace(b"\r", b"\n")
+
+    @property
+    def notes(self) -> list[str]:
+        """What was done to the bytes before they were lines, for whoever reads the report."""
+        told = []
+        if self._source.nuls:
+            told.append(f"{self._source.nuls:,} NUL bytes at the start of lines were skipped")
+        if self._source.returns:
+            told.append("its lines end in CR alone")
+        if self.charset and self.charset != "utf-8":
+            told.append(f"read as {self.charset.upper()}")
+        if not self.sample and not self._source.nuls:
+            told.append("is empty")
+        return told
+
+    @property
+    def whole(self) -> bool:
+        """Nothing of it waits for its end: no half line was left for the next time."""
+        return not self._tail and self._beyond is None
 
     @property
     def head(self) -> str:
@@ -122,8 +179,14 @@ class Stream:
         first = self.sample[:HEAD_BYTES].split(b"\n", 1)[0]
         return hashlib.sha256(first).hexdigest()
 
-    def recognise(self, known: Sequence[Known]) -> tuple[Known | None, int]:
-        """Skip what is in the lake; (the stream continued, lines skipped)."""
+    def recognise(
+        self, known: Sequence[Known], *, compared: bool = False
+    ) -> tuple[Known | None, int]:
+        """Skip what is in the lake; (the stream continued, lines skipped).
+
+        What a file that ends between two marks holds after the first of them is taken for known,
+        unless it is `compared` with the lake by the caller: then it comes in pieces.
+        """
         alive = {stream.id: stream for stream in known}
         best: tuple[Known | None, Mark] = (None, Mark(0, 0, b""))
         best_hash = self._hash.copy()
@@ -140,6 +203,8 @@ class Stream:
             held += data
             position += len(data)
             self._hash.update(data)
+            if position < offset and compared:
+                break
             if position < offset:
                 return self._ended_inside(best, best_hash, held)
             digest = self._hash.digest()[:16]
@@ -189,7 +254,7 @@ class Stream:
                 continue
             if cut:
                 # A record over several lines is never cut in two, unless it is longer than a block.
-                cut = self.whole(data[:cut]) or cut
+                cut = self.records(data[:cut]) or cut
             carry, data = data[cut:], data[:cut]
             if cut:
                 yield self._emit(data, data)
@@ -200,9 +265,14 @@ class Stream:
 
     def digest(self) -> str:
         """SHA-256 of the file as it lies there, a last half-written line included."""
-        if self.packed:
-            with self.path.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
+        if self._tee:
+            return self._tee.digest()
+        if self._source.nuls or self._source.returns:
+            again = self._origin.open()
+            try:
+                return Hashed(again).digest()
+            finally:
+                again.close()
         whole = (self._beyond or self._hash).copy()
         whole.update(self._tail)
         return str(whole.hexdigest())
@@ -210,6 +280,7 @@ class Stream:
     def close(self) -> None:
         """Let go of the file."""
         self._source.close()
+        self._raw.close()
 
     def _overlong(self, data: bytes) -> Piece | None:
         """A line beyond the limit is read to its end and dropped; only its beginning goes on."""
@@ -278,18 +349,22 @@ class Stream:
 
     def _read(self, size: int) -> bytes:
         try:
-            data = bytes(self._source.read(size))
+            data = self._source.read(size)
         except UNREADABLE as error:
             raise UnreadableInput(
-                f"{self.path}: stops being readable after {self._read_bytes} bytes: {_why(error)}."
+                f"{self.name}: stops being readable after {self._read_bytes} bytes: {why(error)}."
             ) from None
-        self._read_bytes += len(data)
+        return data
+
+    def _spend(self, size: int) -> None:
+        self._read_bytes += size
+        if self._origin.budget:
+            self._origin.budget.spend(size)
         if self.packed and self._read_bytes > self._limit:
             raise UnreadableInput(
-                f"{self.path}: unpacks to more than {self.expansion} times its size; "
+                f"{self.name}: unpacks to more than {self.expansion} times its size; "
                 f"reading was stopped (limits.expansion in fairwatch.yaml)."
             )
-        return data
 
 
 def _targets(offset: int, size: int) -> Iterator[int]:
@@ -302,49 +377,3 @@ def _targets(offset: int, size: int) -> Iterator[int]:
     while target < offset + size:
         yield target
         target = target * 2 if target < MARK_GRAIN else target + MARK_GRAIN
-
-
-def _open(path: Path, packed: str | None) -> _Source:
-    if packed is None:
-        return path.open("rb", buffering=0)
-    if packed == "bz2":
-        return _Exactly(bz2.open(path, "rb"))
-    if packed == "xz":
-        return _Exactly(lzma.open(path, "rb"))
-    return _Exactly(pa.CompressedInputStream(pa.OSFile(str(path)), packed))
-
-
-class _Exactly(io.RawIOBase):
-    """Reads what was asked for unless the end comes first, as a plain file does.
-
-    Damage is told once everything before it was handed out.
-    """
-
-    def __init__(self, file: BinaryIO | pa.NativeFile) -> None:
-        self._file = file
-        self._damage: Exception | None = None
-
-    def read(self, size: int = -1, /) -> bytes:
-        pieces = []
-        while size > 0 and not self._damage:
-            try:
-                piece = bytes(self._file.read(min(size, SIP)))
-            except UNREADABLE as error:
-                self._damage = error
-                break
-            if not piece:
-                break
-            pieces.append(piece)
-            size -= len(piece)
-        if self._damage and not pieces:
-            raise self._damage
-        return b"".join(pieces)
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
-
-
-def _why(error: BaseException) -> str:
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return (text or type(error).__name__).splitlines()[0]

@@ -269,6 +269,7 @@ class Clocked:
 CLOCKED: tuple[Clocked, ...] = (
     Clocked("file", "newest", "ms", "events"),
     Clocked("stream", "newest", "ms", "events"),
+    Clocked("arrival", "read", "iso", "events"),
     Clocked("run", "started", "iso", "logs"),
     Clocked("alarm", "raised", "iso", "logs"),
     Clocked("cases", "asked", "iso", "cases"),

@@ -78,6 +78,21 @@ FILE = Table(
     Column("read", String, nullable=False),  # when, UTC
 )
 
+ARRIVAL = Table(
+    "arrival",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("source", String, nullable=False),
+    Column("place", String, nullable=False),  # digest of the inode or address
+    Column("mark", String, nullable=False),  # digest of size and time of change
+    Column("streams", Text, nullable=False),  # JSON: the streams its lines are in
+    Column("lines", Integer, nullable=False),
+    Column("format", String, nullable=False),
+    Column("sha256", String, nullable=False),
+    Column("read", String, nullable=False),  # when it was read to its end, UTC
+)
+Index("arrival_by_place", ARRIVAL.c.source, ARRIVAL.c.place)
+
 RUN = Table(
     "run",
     METADATA,

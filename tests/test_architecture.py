@@ -33,6 +33,7 @@ ONLY_IN = {
     "holidays": {"config"},
     "jinja2": {"reports"},
     "pandas": {"reports"},
+    "paramiko": {"ingest"},  # remote.py alone, as smtplib is in smtp.py alone
     "rich": {"fairwatch"},
     "smtplib": {"reports"},
     "sqlite3": {"lake"},  # the witness, which believes nobody
@@ -92,6 +93,17 @@ def test_no_clock_below_the_surface(name: str, path: Path) -> None:
         and isinstance(node.func.value, ast.Name)
     }
     assert not asked & CLOCKS
+
+
+def test_one_module_of_ingest_opens_connections() -> None:
+    """Where logs come from over a network is one place; everything else reads what it is given."""
+    connecting = {
+        path.name
+        for path in (ROOT / "ingest").rglob("*.py")
+        if imports(path) & {"paramiko", "socket", "urllib3", "requests"}
+        or "pyarrow import fs" in path.read_text("utf-8")
+    }
+    assert connecting == {"remote.py"}
 
 
 def test_no_sql_is_built_with_data_in_it() -> None:

@@ -14,7 +14,8 @@ from test_ingest import NOW, rows
 
 import ingest.run
 import ingest.streams
-from fairwatch.check import Assumed, check
+from fairwatch.check import Assumed, Checked
+from fairwatch.check import check as check_all
 from fairwatch.check import rows as check_rows
 from ingest.discover import discover
 from ingest.formats import all_formats
@@ -35,6 +36,11 @@ def site_with(tmp_path: Path, source: str) -> Workspace:
     folder = make_site(tmp_path / "site", edit)
     (folder / "logs").mkdir()
     return open_site(folder, "test")
+
+
+def check(path: Path, *said: Any) -> Checked:
+    (found,) = check_all(path, *said)
+    return found
 
 
 def put(ws: Workspace, name: str, lines: Sequence[str] | bytes, mode: str = "wb") -> Path:

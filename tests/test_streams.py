@@ -307,7 +307,9 @@ def test_marks_stay_few(tmp_path: Path) -> None:
         assert stream.marks[0].offset <= FIRST_MARK
 
 
-LINE = st.binary(max_size=60).map(lambda b: b.replace(b"\n", b"!"))
+# Control characters by the dozen are no text, and NULs at line starts are skipped: test_arrival.py.
+PLAIN = bytes(b if b >= 32 or b in b"\t\r" else 33 for b in range(256))
+LINE = st.binary(max_size=60).map(lambda b: b.translate(PLAIN))
 LONG = st.integers(200, 6000).map(lambda n: b"L" * n)
 
 

@@ -9,6 +9,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import ingest.batch
 import ingest.run
 import ingest.streams
 from ingest.discover import given
@@ -19,7 +20,8 @@ NOW = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)
 
 def main(site: Path, logs: list[Path]) -> None:
     """One run, as the scheduler would do it."""
-    ingest.run.COMMIT_BYTES = 48 << 10
+    ingest.run.COMMIT_BYTES = 16 << 10
+    ingest.batch.FILES = 7
     ingest.streams.BLOCK = 16 << 10
     ws = open_site(site, "driver")
     print("ready", flush=True)
