@@ -19,7 +19,7 @@ from ingest.discover import Task, written
 from ingest.events import DAY_MS, Enriched, Enricher
 from ingest.formats import Format, recognise
 from ingest.formats.block import Block, Parsed, Reject, masked
-from ingest.identity import Identities
+from ingest.identity import known_identities
 from ingest.streams import Known, Piece, Stream, pack, unpack
 from lake import catalogue
 from lake.age import first_day_kept
@@ -103,7 +103,7 @@ def ingest(
         change.execute(STREAM.delete().where(STREAM.c.offset == 0))
     oldest = first_day_kept(now, ws.settings.retention.events)
     enricher = Enricher(
-        identities=Identities(ws.people),
+        identities=known_identities(ws, oldest, now),
         classifier=Classifier(ws.sites, ws.categories, other_hosts=ws.settings.store.other_hosts),
         oldest_day=_number(oldest),
         latest_ms=int((now + FUTURE).timestamp() * 1000),

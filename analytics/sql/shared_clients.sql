@@ -2,7 +2,10 @@
 -- in:  events, $person, $first, $last (instants)
 -- out: clients (addresses the person used), shared (of these, used under other names as well)
 WITH within AS (
-    SELECT "user", client FROM events WHERE time >= $first AND time < $last AND client IS NOT NULL
+    SELECT "user", client FROM events
+    WHERE time >= $first AND time < $last AND client IS NOT NULL
+      -- The device's own account is nobody else.
+      AND identity IS DISTINCT FROM 'service'
 ),
 
 own AS (SELECT DISTINCT client FROM within WHERE "user" = $person)
