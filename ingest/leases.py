@@ -354,4 +354,4 @@ class _Lines:
             if len(line) >= LONGEST_LINE and not whole:
                 self.tally.broken[f"longer than {LONGEST_LINE} characters"] += started
             elif started:
-                yield number, line.rstrip("\r\n")
+                yield number, line.rstrip("\r\n").replace("\r", " ")

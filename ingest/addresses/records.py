@@ -102,13 +102,16 @@ class Feed:
         nothing is claimed that is not sure.
         """
         folds = (naive.replace(tzinfo=self.zone, fold=f) for f in (0, 1))
-        both = [int(t.timestamp() * 1000) for t in folds]
+        both = [ms(t) for t in folds]
         return min(both) if ends else max(both)
 
 
 def ms(moment: datetime) -> int:
-    """An aware time in milliseconds."""
-    return int(moment.timestamp() * 1000)
+    """An aware time in milliseconds; raises Broken at the ends of the calendar."""
+    try:
+        return int(moment.timestamp() * 1000)
+    except OverflowError:
+        raise Broken("a time that is none") from None
 
 
 def utc(text: str, form: str) -> int:
@@ -165,7 +168,10 @@ def rows(lines: Iterable[Line], feed: Feed, wanted: Mapping[str, tuple[str, ...]
     delimiter = ","
     for _, text in source:
         delimiter = max(",;\t", key=text.count)
-        cells = [_header(c) for c in next(csv.reader([text], delimiter=delimiter), [])]
+        try:
+            cells = [_header(c) for c in next(csv.reader([text], delimiter=delimiter), [])]
+        except csv.Error:
+            cells = []
         named = [next((n for n, also in wanted.items() if c in also), "") for c in cells]
         if all(n in named for n in needed):
             header = named
