@@ -32,6 +32,7 @@ from fairwatch.options import (
     looking,
     weeks,
 )
+from fairwatch.people import who
 from fairwatch.status import status as status_of
 from ingest.discover import candidates, discover, given
 from ingest.run import ingest as read_files
@@ -178,6 +179,9 @@ def findings_(
         show.as_json({"findings": [f.as_json() for f in found]})
     else:
         answers.show_findings(found)
+
+
+app.command("who")(who)
 
 
 @app.command("run")

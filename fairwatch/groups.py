@@ -25,6 +25,7 @@ from fairwatch.options import (
     opened,
     week_of,
 )
+from fairwatch.people import people_app
 from lake.files import sha256
 from reports import cases, evidence, mail
 from reports.weekly import index, weekly
@@ -40,6 +41,7 @@ GROUPS = {
     "evidence": evidence_app,
     "retention": retention_app,
     "ledger": ledger_app,
+    "people": people_app,
 }
 
 

@@ -156,32 +156,21 @@ def device(mac: str = "", host: str = "", duid: str = "") -> tuple[str, ...]:
     return tuple(keys)
 
 
-def rows(lines: Iterable[Line], feed: Feed, wanted: Mapping[str, tuple[str, ...]],
-         needed: tuple[str, ...]) -> Iterator[dict[str, str]]:  # fmt: skip
+def rows(
+    lines: Iterable[Line],
+    feed: Feed,
+    wanted: Mapping[str, tuple[str, ...]],
+    needed: tuple[str, ...],
+) -> Iterator[dict[str, str]]:
     """Rows of a CSV by our names for its columns; `wanted` has the names they go by elsewhere.
 
     The header is the first line that names all `needed` columns. Commas, semicolons and tabs
     separate. A row that is no CSV is counted.
     """
     source = iter(lines)
-    header: list[str] | None = None
-    delimiter = ","
-    for _, text in source:
-        delimiter = max(",;\t", key=text.count)
-        try:
-            cells = [_header(c) for c in next(csv.reader([text], delimiter=delimiter), [])]
-        except csv.Error:
-            cells = []
-        named = [next((n for n, also in wanted.items() if c in also), "") for c in cells]
-        if all(n in named for n in needed):
-            header = named
-            break
-        feed.tally.ignored += 1
-    if header is None:
-        feed.tally.problems.append(f"no line names the columns {', '.join(needed)}")
-        return
+    header, delimiter = _find_header(source, feed, wanted, needed)
     reader = csv.reader((text + "\n" for _, text in source), delimiter=delimiter)
-    while True:
+    while header:
         try:
             cells = next(reader)
         except StopIteration:
@@ -195,6 +184,26 @@ def rows(lines: Iterable[Line], feed: Feed, wanted: Mapping[str, tuple[str, ...]
                 if name and not found.get(name):
                     found[name] = cell.strip()
             yield found
+
+
+def _find_header(
+    source: Iterator[Line],
+    feed: Feed,
+    wanted: Mapping[str, tuple[str, ...]],
+    needed: tuple[str, ...],
+) -> tuple[list[str], str]:
+    for _, text in source:
+        delimiter = max(",;\t", key=text.count)
+        try:
+            cells = [_header(c) for c in next(csv.reader([text], delimiter=delimiter), [])]
+        except csv.Error:
+            cells = []
+        named = [next((n for n, also in wanted.items() if c in also), "") for c in cells]
+        if all(n in named for n in needed):
+            return named, delimiter
+        feed.tally.ignored += 1
+    feed.tally.problems.append(f"no line names the columns {', '.join(needed)}")
+    return [], ","
 
 
 def _header(cell: str) -> str:
