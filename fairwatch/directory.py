@@ -44,7 +44,7 @@ FILTERS = {
 }
 
 
-class _Tls(ldap3.Tls):  # type: ignore[misc]
+class _Tls(ldap3.Tls):
     """TLS with Python's own check of chain and name.
 
     ldap3 2.9.1 checks the name by functions that are gone from Python 3.12, and leaks the socket where

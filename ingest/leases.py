@@ -12,7 +12,7 @@ import zlib
 from array import array
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -32,6 +32,9 @@ LARGEST_FEED = 4 << 30
 
 MOST_RECORDS = 4_000_000
 MOST_AT_ONE_PLACE = 50_000
+MOST_LOOKED = 5_000_000
+"""Pairs of leases and owners of devices looked at for one address, beyond which it is a crowd's."""
+
 MOST_KNOWN = 100_000
 
 
@@ -159,20 +162,15 @@ class Leases:
     def spans(self, client: str, moment: int) -> Iterator[tuple[str, int, int, str]]:
         """What was recorded of an address at an instant: feed, start, end (ms), what it says."""
         address = plain_address(client)
-        for start, end, number in self._held(address):
-            if start <= moment < end:
-                keys, feed = self._devices[number]
-                yield feed, start, end, f"lease of device {', '.join(keys) or 'without a key'}"
+        for start, end, number in _alive(self._held(address), moment):
+            keys, feed = self._devices[number]
+            yield feed, start, end, f"lease of device {', '.join(keys) or 'without a key'}"
+            for key in keys:
+                for a, b, owner in _alive(_within(start, end, self._uses.at(key)), moment):
+                    yield self._who[owner].feed, a, b, f"device of login {self._who[owner].user}"
         for place in (address, *self._around(address)):
-            for start, end, number in self._uses.at(place):
-                if start <= moment < end:
-                    yield self._who[number].feed, start, end, f"login {self._who[number].user}"
-        for start, end, number in self._held(address):
-            if start <= moment < end:
-                for a, b, number_ in self._by_device(start, end, self._devices[number][0]):
-                    if a <= moment < b:
-                        who = self._who[number_]
-                        yield who.feed, a, b, f"device of login {who.user}"
+            for start, end, number in _alive(self._uses.at(place), moment):
+                yield self._who[number].feed, start, end, f"login {self._who[number].user}"
 
     def timeline(self, client: str) -> Timeline:
         """An address's pieces of time, made when first asked for."""
@@ -193,28 +191,31 @@ class Leases:
                     later = bisect_right(hands, start)
                     end = min(end, hands[later]) if later < len(hands) else end
                 claims.append((start, end, number))
-        for start, end, number in held:
-            claims += self._by_device(start, end, self._devices[number][0])
+        crowded = len(held) > MOST_AT_ONE_PLACE
+        uses: dict[str, list[tuple[int, int, int]]] = {}
+        looked = 0
+        for start, end, number in () if crowded else held:
+            for key in self._devices[number][0]:
+                if key not in uses:
+                    uses[key] = self._uses.at(key)
+                looked += len(uses[key])
+                claims += _within(start, end, uses[key])
+            if looked > MOST_LOOKED or len(claims) > MOST_AT_ONE_PLACE:
+                crowded = True
+                break
+        if crowded or len(claims) > MOST_AT_ONE_PLACE:
+            return Timeline(np.array([0], np.int64), (1,))
         return self._pieces(claims) if claims else EMPTY
 
-    def _by_device(
-        self, start: int, end: int, keys: Sequence[str]
-    ) -> Iterator[tuple[int, int, int]]:
-        for key in keys:
-            for a, b, number in self._uses.at(key):
-                if a < end and b > start:
-                    yield max(a, start), min(b, end), number
-
     def _held(self, address: str) -> list[tuple[int, int, int]]:
-        """Leases of an address; one ends where another device's begins in the same feed."""
+        """Leases of an address; one ends where the next of the same server begins."""
         held: list[tuple[int, int, int]] = []
         last: dict[str, int] = {}
         for start, end, number in self._leases.at(address):
-            keys, feed = self._devices[number]
+            feed = self._devices[number][1]
             if feed in last:
                 a, b, before = held[last[feed]]
-                if b > start and not set(keys) & set(self._devices[before][0]):
-                    held[last[feed]] = (a, start, before)
+                held[last[feed]] = (a, min(b, start), before)
             last[feed] = len(held)
             held.append((start, end, number))
         return [h for h in held if h[1] > h[0]]
@@ -233,8 +234,6 @@ class Leases:
 
     def _pieces(self, claims: list[tuple[int, int, int]]) -> Timeline:
         """Sweep over beginnings and ends; neighbouring pieces with the same owners are one."""
-        if len(claims) > MOST_AT_ONE_PLACE:
-            return Timeline(np.array([0], np.int64), (1,))
         marks = sorted(
             [(start, 1, n) for start, _, n in claims] + [(end, 0, n) for _, end, n in claims]
         )
@@ -270,6 +269,21 @@ class Unusable(Exception):
 
 MOST_AT_ONCE = 8
 LONGEST_USER = 200
+
+
+def _alive(spans: Iterable[tuple[int, int, int]], moment: int) -> Iterator[tuple[int, int, int]]:
+    return (span for span in spans if span[0] <= moment < span[1])
+
+
+def _within(
+    start: int, end: int, uses: list[tuple[int, int, int]]
+) -> Iterator[tuple[int, int, int]]:
+    """What uses and a span have in common."""
+    for a, b, number in uses:
+        if a >= end:
+            return
+        if b > start:
+            yield max(a, start), min(b, end), number
 
 
 def _hands(held: list[tuple[int, int, int]], devices: list[tuple[str, ...]]) -> list[int]:

@@ -180,6 +180,27 @@ def test_a_logon_ends_where_the_address_changes_hands() -> None:
     assert who(leases, "10.0.0.1", 100)[0] == "bob"
 
 
+def test_a_lease_ends_where_the_same_servers_next_begins() -> None:
+    owners = (Use("mac:1", 0, 500, "ann"), Use("mac:2", 0, 500, "bob"))
+    leases = made(
+        Lease("10.0.0.1", 0, 100, ("mac:1",)),
+        Lease("10.0.0.1", 40, 140, ("mac:1",)),
+        Lease("10.0.0.1", 60, 160, ("mac:2",)),
+        *owners,
+    )
+    assert [who(leases, "10.0.0.1", m)[0] for m in (59, 60, 99, 159)] == [
+        "ann",
+        "bob",
+        "bob",
+        "bob",
+    ]
+    leases.add(Lease("10.0.0.9", 0, 100, ("mac:1",)), "feed")
+    leases.add(Lease("10.0.0.9", 60, 160, ("mac:2",)), "another server")
+    assert grades(leases, 59, 60, 99, 100, address="10.0.0.9") == [
+        *("lease", "address", "address", "lease"),
+    ]
+
+
 def test_a_device_has_an_owner_over_time() -> None:
     leases = made(
         Lease("10.0.0.1", 0, 100, ("mac:1", "host:pc1")),
@@ -275,6 +296,11 @@ def test_crowds_at_one_address_are_several(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(leases_module, "MOST_AT_ONE_PLACE", 5)
     leases = made(*(use("ann", i * 10, i * 10 + 5) for i in range(50)))
     assert grades(leases, 12) == ["address"]
+    passed = made(
+        *(Lease("10.0.0.2", i * 10, i * 10 + 5, ("mac:1",)) for i in range(50)),
+        Use("mac:1", 0, 500, "ann"),
+    )
+    assert grades(passed, 12, address="10.0.0.2") == ["address"]
     crowd = made(*(use(f"u{i}", 0, 10) for i in range(9)))
     assert grades(crowd, 5) == ["address"]
 
