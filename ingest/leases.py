@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from threading import Lock
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -111,6 +112,7 @@ class Leases:
         self._networks: dict[tuple[int, int], dict[int, str]] = defaultdict(dict)
         self._known: dict[str, Timeline] = {}
         self.sets: list[Owners] = [NOBODY, SEVERAL]
+        self._lock = Lock()
         self._set_of: dict[Owners, int] = {NOBODY: 0, SEVERAL: 1}
 
     def __bool__(self) -> bool:
@@ -176,9 +178,11 @@ class Leases:
         """An address's pieces of time, made when first asked for."""
         found = self._known.get(client)
         if found is None:
-            if len(self._known) > MOST_KNOWN:
-                self._known.clear()
-            found = self._known[client] = self._timeline(plain_address(client))
+            # Blocks are worked on side by side; two owners under one number would be one another.
+            with self._lock:
+                if len(self._known) > MOST_KNOWN:
+                    self._known.clear()
+                found = self._known[client] = self._timeline(plain_address(client))
         return found
 
     def _timeline(self, address: str) -> Timeline:

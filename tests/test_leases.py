@@ -2,8 +2,10 @@
 
 import gzip
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import numpy as np
@@ -270,6 +272,24 @@ def test_rows_at_once_are_rows_one_by_one(rows: list[tuple[int, int, int]]) -> N
         kept = alone and all(leases.at(client or "", int(m)) == alone
                              for m in range(moment - length, moment))  # fmt: skip
         assert leases.sets[number] == (alone if kept or not alone else leases.sets[1])
+
+
+class _Slow(dict[Any, int]):
+    """A dictionary that lets others in after each new key."""
+
+    def setdefault(self, key: Any, default: int = 0) -> int:
+        found = super().setdefault(key, default)
+        sleep(0.001)
+        return found
+
+
+def test_addresses_asked_for_side_by_side_keep_their_owners() -> None:
+    addresses = [f"10.0.0.{i}" for i in range(60)]
+    leases = made(*(use(f"u{i}", 0, 10, place) for i, place in enumerate(addresses)))
+    leases._set_of = _Slow(leases._set_of)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(leases.timeline, addresses))
+    assert [leases.at(a, 5)[0].user for a in addresses] == [f"u{i}" for i in range(60)]
 
 
 # ---- faults and limits
