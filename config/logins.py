@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import unquote
 
 LONGEST = 1000
@@ -70,6 +71,7 @@ class Login:
     service: bool = False
 
 
+@lru_cache(1 << 14)
 def normalised(text: str) -> Login:
     """A login as it compares. Any text has an answer; nothing is looked up."""
     text = readable(text)

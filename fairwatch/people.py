@@ -77,7 +77,7 @@ def _from_csv(path: Path) -> list[Entry]:
 
 
 def _not_too_many(made: Merge, path: Path, confirm: bool) -> None:
-    were = len(made.left) + sum(not r.get("to") for r in made.rows)
+    were = len(made.left) + sum(not r.get("to") for r in made.rows) - len(made.added)
     if len(made.left) > SHARE * were and len(made.left) > 1 and not confirm:
         raise UnsafeDeletion(
             f"{path}: {len(made.left)} of {were} people would leave at once, as if the export were "

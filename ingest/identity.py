@@ -47,7 +47,7 @@ class Identities:
         self, people: People, leases: Leases | None = None, shared: Sequence[str] = ()
     ) -> None:
         self._people = people
-        self.leases = leases or Leases()
+        self.leases = Leases() if leases is None else leases
         self._shared = [ipaddress.ip_network(network) for network in shared]
         self._known: dict[tuple[str | None, str | None, int, Owners], tuple[str | None, Grade]] = {}
 
@@ -209,7 +209,7 @@ def known_identities(ws: Workspace, oldest: date, now: datetime | None = None) -
                     records=tally.records,
                     ignored=tally.ignored,
                     broken=dict(sorted(tally.broken.items())),
-                    used=not leases.broken,
+                    used=not leases.failed,
                 )
     return Identities(ws.people, leases, settings.shared_addresses)
 

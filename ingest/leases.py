@@ -103,7 +103,7 @@ class Leases:
 
     def __init__(self) -> None:
         self.tallies: list[Tally] = []
-        self.broken = False
+        self.failed: list[tuple[str, str]] = []
         self._leases, self._uses = _Places(), _Places()
         self._devices: list[tuple[tuple[str, ...], str]] = []
         self._device_of: dict[tuple[tuple[str, ...], str], int] = {}
@@ -116,7 +116,7 @@ class Leases:
         self._set_of: dict[Owners, int] = {NOBODY: 0, SEVERAL: 1}
 
     def __bool__(self) -> bool:
-        return bool(self._uses.count) and not self.broken
+        return bool(self._uses.count) and not self.failed
 
     def add(self, record: Lease | Use, feed: str) -> None:
         """Take a record in. Raises TooMuch where there are more than a run can hold."""
@@ -303,7 +303,7 @@ def read_leases(folder: Path, settings: Settings, oldest: int) -> Leases:
     """Read every feed of `identity`; records that ended before `oldest` (ms) are left out.
 
     What cannot be read is counted in `tallies`. More than a run can hold makes all of it useless
-    (`broken`), for an owner left out could make another one look alone.
+    (`failed`: feed and reason), for an owner left out could make another one look alone.
     """
     leases = Leases()
     for setup in settings.identity:
@@ -313,8 +313,9 @@ def read_leases(folder: Path, settings: Settings, oldest: int) -> Leases:
         try:
             _read_feed(leases, folder, feed, oldest)
         except (TooMuch, Unusable) as why:
-            tally.problems.append(f"{why}: no address is taken for anybody's in this run")
-            leases.broken = True
+            told = f"{why}: no address is taken for anybody's in this run"
+            tally.problems.append(told)
+            leases.failed.append((setup.name, told))
     return leases
 
 

@@ -102,15 +102,18 @@ def ingest(
         change.execute(FILE.delete().where(FILE.c.lines == 0))
         change.execute(STREAM.delete().where(STREAM.c.offset == 0))
     oldest = first_day_kept(now, ws.settings.retention.events)
+    identities = known_identities(ws, oldest, now)
     enricher = Enricher(
-        identities=known_identities(ws, oldest, now),
+        identities=identities,
         classifier=Classifier(ws.sites, ws.categories, other_hosts=ws.settings.store.other_hosts),
         oldest_day=_number(oldest),
         latest_ms=int((now + FUTURE).timestamp() * 1000),
         buried=frozenset(_number(date.fromisoformat(day)) for day in buried),
         keep_paths=ws.settings.store.paths,
     )
-    reports = []
+    reports = [
+        FileReport(f"identity {feed}", feed, error=why) for feed, why in identities.leases.failed
+    ]
     with ThreadPoolExecutor(ws.settings.limits.threads) as pool:
         for task in tasks:
             report = FileReport(str(task.path), task.source.name)

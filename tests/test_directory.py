@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import make_site
 from pydantic import ValidationError
 
+from config.people import read_people
 from config.settings import Directory
 from errors import BadConfiguration, UnreadableInput
+from fairwatch.cli import main
 from fairwatch.directory import entries
 
 SLAPD = shutil.which("slapd") or shutil.which("slapd", path="/usr/sbin:/sbin")
@@ -197,6 +200,30 @@ def test_everybody_over_many_pages(server: Server) -> None:
         "manager": "user000",
         "email": "user007@example.org",
     }
+
+
+@pytest.mark.slow
+@real
+def test_the_list_is_written_from_the_directory(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = make_site(tmp_path)
+    with (folder / "fairwatch.yaml").open("a") as settings:
+        settings.write(
+            f"directory:\n  url: {server.ldaps}\n  base: ou=People,dc=example,dc=org\n"
+            f"  schema: openldap\n  bind: cn=reader,dc=example,dc=org\n  page_size: 20\n"
+            f"  password_file: {server.folder}/password\n  ca_file: {server.folder}/ca.pem\n"
+        )
+    words = ["people", "import", "--from", "ldap", "--site", str(folder), "--write"]
+    for more, code in (([], 9), (["--confirm"], 0), ([], 0)):
+        with pytest.raises(SystemExit) as end:
+            main([*words, *more])
+        assert end.value.code == code
+    assert "0 new, 0 changed, 0 left" in capsys.readouterr().out
+    people = read_people(folder / "people.csv")
+    assert len([p for p in people.rows if p.end is None]) == PEOPLE
+    assert {p.user for p in people.rows if p.end} == {"ann", "bob", "kim"}
+    assert people.managers() == ["kim", "user000"], "the old rows stay"
 
 
 @pytest.mark.slow

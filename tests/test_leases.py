@@ -1,6 +1,7 @@
 """Feeds of addresses: what each kind says, and who was behind an address at an instant."""
 
 import gzip
+import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 
 from config.people import People, Person
 from config.settings import Evidence, Settings
+from fairwatch import doctor
 from ingest import leases as leases_module
 from ingest.addresses.records import Lease, Use
 from ingest.discover import discover
@@ -429,3 +431,31 @@ def test_without_feeds_nothing_is_read(site: Workspace, now: datetime) -> None:
     assert not known.leases
     assert not [line for line in site.ledger.lines() if line.act["act"] == "addresses"]
     assert known.of(None, "10.20.1.50", DAY.toordinal() - EPOCH) == ("bob", "assigned")
+
+
+def test_a_feed_that_fails_is_told_and_names_nobody(
+    site: Workspace, now: datetime, stored: Callable[..., Any]
+) -> None:
+    ws = night(site)
+    whole = gzip.compress((ws.folder / "dhcp" / "a.leases").read_bytes())
+    (ws.folder / "dhcp" / "b.leases").write_bytes(whole[:-20])
+    when = datetime(2026, 11, 20, 1, tzinfo=UTC)
+    write_lines(ws.folder / "proxy" / "a.log", [squid_line(when, user="-", client="10.20.1.12")])
+    with ws.alone():
+        failed, read_ = ingest(ws, discover(ws, None), now)
+    assert failed.source == "dhcp" and "not readable to its end" in (failed.error or "")
+    assert read_.error is None and stored(ws) == [("10.20.1.12", "address")]
+    told = [line.act for line in ws.ledger.lines() if line.act["act"] == "addresses"]
+    assert [a["used"] for a in told] == [False, False]
+
+
+def test_doctor_says_what_the_feeds_hold(
+    site: Workspace, now: datetime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ws = night(site)
+    doctor.examine(ws.folder, now, "test", True)
+    out = capsys.readouterr().out
+    checks = {c["what"]: c for c in json.loads(out)["checks"]}
+    assert checks["identity dhcp"]["state"] == "warning"
+    assert "not understood: 1 a time that is none" in checks["identity dhcp"]["advice"]
+    assert checks["identity owners"]["state"] == "ok"

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -129,6 +130,7 @@ def seconds(text: str) -> int:
     return min(int(text) * 1000, FOREVER)
 
 
+@lru_cache(1 << 16)
 def address(text: str) -> str:
     """An address as it compares; raises Broken."""
     text = text.strip().strip('"')
@@ -137,6 +139,7 @@ def address(text: str) -> str:
     return plain_address(text)
 
 
+@lru_cache(1 << 16)
 def device(mac: str = "", host: str = "", duid: str = "") -> tuple[str, ...]:
     """The keys of a device: hardware address, host name in full and short, DHCPv6 identifier."""
     keys = []
