@@ -11,6 +11,7 @@ ATTRIBUTE = re.compile(r"\s*([A-Za-z][A-Za-z0-9.-]*)\s*=\s*(.*)", re.DOTALL)
 OPENSSL = re.compile(r"/(?=[A-Za-z][A-Za-z0-9.]*=)")
 PATH = re.compile(r"(ldaps?|winnt)://(.*)", re.IGNORECASE | re.DOTALL)
 HEX_PAIRS = re.compile(r"(?:\\[0-9A-Fa-f]{2})+")
+HOST = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+")
 SERVICE_CLASSES = frozenset(
     [
         "http",
@@ -111,7 +112,7 @@ def _account(text: str) -> Login:
     first, slash, instance = account.partition("/")
     if slash:
         # `HTTP/proxy.example.org` serves a host; `ann/admin` is an account of its own.
-        service = first in SERVICE_CLASSES or "." in instance
+        service = first in SERVICE_CLASSES or bool(HOST.fullmatch(instance))
         return Login("service principal" if service else "principal", account, domain,
                      service=service)  # fmt: skip
     if at and account:
