@@ -23,7 +23,14 @@ GRADES = {
 IDENTITIES = {
     "login": "the proxy asked for a name, and the list of people knows it",
     "assigned": "no name was logged; the list of people assigns the address to this person",
+    "lease": (
+        "no name was logged; leases, RADIUS or logons show this person alone behind the address at "
+        "those instants, which is not proof of who sat there"
+    ),
     "unlisted": "the log's name is not in the list of people",
+    "ambiguous": "the log's name fits several people",
+    "shared": "an account or address that several people use",
+    "service": "a machine's or a program's own account",
     "address": "nothing but an address is known",
 }
 

@@ -1,5 +1,6 @@
 """fairwatch.yaml as typed settings: organisation, sources, storing, retention, mail, timetable."""
 
+import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -33,6 +34,25 @@ def _keep(value: Any) -> int | None:
     return int(days[1])
 
 
+def _length(value: Any) -> int:
+    """`8 hours` in seconds."""
+    match = re.fullmatch(r"(\d{1,5}) (minute|hour|day)s?", str(value))
+    seconds = int(match[1]) * LENGTHS[match[2]] if match else 0
+    if not 0 < seconds <= 366 * LENGTHS["day"]:
+        raise ValueError("expected a length of time such as `90 minutes`, `8 hours` or `8 days`")
+    return seconds
+
+
+def _network(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text, strict=False))
+    except ValueError:
+        raise ValueError("expected an address or a network such as 10.20.0.0/24") from None
+
+
+LENGTHS = {"minute": 60, "hour": 3600, "day": 86_400}
+Length = Annotated[int, BeforeValidator(_length)]
+Network = Annotated[str, AfterValidator(_network)]
 Zone = Annotated[str, AfterValidator(_zone)]
 Keep = Annotated[int | None, BeforeValidator(_keep)]
 Clock = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
@@ -106,6 +126,73 @@ def _secret_in(path: str) -> bool:
     return bool(re.match(r"^[a-z0-9]+://[^/@]*:[^/@]*@", path))
 
 
+WITHOUT_ZONE = ("windows-dhcp", "ad-logon")
+WITHOUT_END = ("dnsmasq", "windows-dhcp")
+WITH_LIFETIME = (*WITHOUT_END, "ad-logon", "radius")
+
+
+class Evidence(Model):
+    """One feed of who had which address when; `lifetime` (seconds) is how long a line holds."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    kind: Literal[
+        "isc-dhcp", "kea", "dnsmasq", "windows-dhcp", "radius", "ad-logon", "static", "devices"
+    ]
+    paths: list[str] = Field(min_length=1)
+    timezone: Zone | None = None
+    lifetime: Length | None = None
+    day_first: bool | None = None
+
+    @model_validator(mode="after")
+    def _says_what_the_lines_do_not(self) -> "Evidence":
+        if self.kind in WITHOUT_ZONE and self.timezone is None:
+            raise ValueError(
+                f"expected `timezone`, such as Europe/London: the times of {self.kind} carry none"
+            )
+        if self.kind in WITHOUT_END and self.lifetime is None:
+            raise ValueError(
+                f"expected `lifetime`, the lease time set on the server, such as `8 hours`: the "
+                f"lines of {self.kind} do not say how long a lease runs"
+            )
+        if self.lifetime is not None and self.kind not in WITH_LIFETIME:
+            raise ValueError(f"expected no `lifetime`: the lines of {self.kind} say when they end")
+        if self.day_first is not None and self.kind != "ad-logon":
+            raise ValueError("expected `day_first` only where kind is ad-logon")
+        return self
+
+
+class Directory(Model):
+    """The LDAP server people are read from, and which attribute says what."""
+
+    url: str = Field(pattern=r"^ldaps?://[^/@\s]+$")
+    base: str = Field(min_length=1)
+    schema_: Literal["ad", "openldap"] = Field("ad", alias="schema")
+    bind: str | None = None
+    password_file: Path | None = None
+    ca_file: Path | None = None
+    starttls: bool = False
+    filter: str | None = None
+    attributes: dict[str, str] = {}
+    page_size: int = Field(500, ge=1, le=1000)
+    largest: int = Field(100_000, ge=1)
+
+    @model_validator(mode="after")
+    def _no_password_in_the_clear(self) -> "Directory":
+        if self.bind and not self.password_file:
+            raise ValueError("expected `password_file` beside `bind`")
+        if self.bind and self.url.startswith("ldap://") and not self.starttls:
+            raise ValueError("expected an ldaps:// address, or `starttls: true`, where `bind` is")
+        if self.starttls and self.url.startswith("ldaps://"):
+            raise ValueError("expected `starttls` only with an ldap:// address")
+        unknown = sorted(set(self.attributes) - set(DIRECTORY_COLUMNS))
+        if unknown:
+            raise ValueError(f"expected attributes of {', '.join(DIRECTORY_COLUMNS)}")
+        return self
+
+
+DIRECTORY_COLUMNS = ("user", "name", "department", "manager", "email", "kind", "from", "to")
+
+
 class Store(Model):
     """What is kept of a line; the defaults keep least."""
 
@@ -172,6 +259,9 @@ class Settings(Model):
     organisation: Organisation
     sources: list[Source] = []
     remote: list[Remote] = []
+    identity: list[Evidence] = []
+    shared_addresses: list[Network] = []
+    directory: Directory | None = None
     people: Path = Path("people.csv")
     policy: list[Path] = [Path("policy.yaml")]
     sites: list[Path] = []
@@ -193,10 +283,11 @@ class Settings(Model):
 
     @model_validator(mode="after")
     def _names_differ(self) -> "Settings":
-        names = [source.name for source in self.sources]
-        twice = {name for name in names if names.count(name) > 1}
-        if twice:
-            raise ValueError(f"expected a different name for every source; twice: {sorted(twice)}")
+        for block in (self.sources, self.identity):
+            names = [one.name for one in block]
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise ValueError(f"expected a different name for every source; twice: {twice}")
         return self
 
     @property

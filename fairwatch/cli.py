@@ -37,6 +37,7 @@ from fairwatch.options import (
     weeks,
     zone_of,
 )
+from fairwatch.people import who
 from fairwatch.status import status as status_of
 from fairwatch.watch import Watch, until_told
 from ingest.discover import candidates, discover, given, owner
@@ -205,6 +206,7 @@ def findings_(
 
 
 app.command("classify")(explain.classify)
+app.command("who")(who)
 
 
 @app.command("run")

@@ -12,6 +12,8 @@ from errors import BadConfiguration, FairwatchError, NoSuchThing
 from fairwatch import place, show
 from ingest.arrival import Fault
 from ingest.discover import discover, release
+from ingest.identity import known_identities
+from lake.age import first_day_kept
 from scheduler import keep_trace, wordless
 from workspace import Workspace, open_site
 
@@ -42,7 +44,7 @@ def examine(folder: Path, now: datetime, actor: str, json_: bool) -> None:
     except FairwatchError as error:
         found.append(Complaint("settings", "wrong", str(error)))
     else:
-        for check in (_sources, _people, _policy, _mail, _ledger):
+        for check in (_sources, _people, _addresses, _policy, _mail, _ledger):
             found += [*check(ws, now)]
     if json_:
         show.as_json({"checks": found})
@@ -95,7 +97,7 @@ def _sources(ws: Workspace, _: datetime) -> Iterator[Complaint]:
 
 def _people(ws: Workspace, now: datetime) -> Iterator[Complaint]:
     today = now.date()
-    people = [p for p in ws.people.rows if p.on(today)]
+    people = [p for p in ws.people.rows if p.human and p.on(today)]
     if not people:
         yield Complaint("people", "warning", "nobody: without people.csv there are no teams")
         return
@@ -103,6 +105,17 @@ def _people(ws: Workspace, now: datetime) -> Iterator[Complaint]:
     silent = [m for m in ws.people.managers() if not ((p := ws.people.find(m)) and p.email)]
     if silent:
         yield Complaint("managers", "warning", f"no e-mail address for {', '.join(silent)}")
+
+
+def _addresses(ws: Workspace, now: datetime) -> Iterator[Complaint]:
+    """What the feeds of `identity` hold; broken records by reason, never by their text."""
+    oldest = first_day_kept(now, ws.settings.retention.events)
+    for tally in known_identities(ws, oldest).leases.tallies:
+        broken = "; ".join(f"{count:,} {reason}" for reason, count in tally.broken.items())
+        told = [f"{tally.files} files, {tally.records:,} records"]
+        told += [f"not understood: {broken}"] if broken else []
+        state = "warning" if broken or tally.problems or not tally.records else "ok"
+        yield Complaint(f"identity {tally.name}", state, "; ".join([*told, *tally.problems]))
 
 
 def _policy(ws: Workspace, now: datetime) -> Iterator[Complaint]:

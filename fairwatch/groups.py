@@ -26,6 +26,7 @@ from fairwatch.options import (
     opened,
     week_of,
 )
+from fairwatch.people import people_app
 from lake.files import sha256
 from reports import cases, evidence, mail
 from reports.weekly import index, weekly
@@ -42,6 +43,7 @@ GROUPS = {
     "retention": retention_app,
     "ledger": ledger_app,
     "lists": lists_app,
+    "people": people_app,
 }
 
 

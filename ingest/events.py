@@ -13,6 +13,7 @@ from ingest.classify import OTHER, UNNAMED, Class, Classifier, path_role
 from ingest.formats.arrays import TEXT, codes_to_text, constant, encoded, text_of
 from ingest.formats.block import Parsed, Reject
 from ingest.identity import Identities
+from ingest.leases import NOBODY, Owners
 from lake.datasets import EVENTS
 
 DAY_MS = 86_400_000
@@ -239,9 +240,11 @@ class Enricher:
             pa.array([text[:500] for text in texts], pa.string()).take(spread),
         )
 
-    def _person(self, user: str | None, client: str | None, day: int) -> tuple[str | None, str]:
+    def _person(
+        self, user: str | None, client: str | None, day: int, owners: Owners
+    ) -> tuple[str | None, str]:
         """Person and grade; a name in the log that is a sensitive host or a URL is nobody's name."""
-        person, grade = self.identities.of(user, client, day)
+        person, grade = self.identities.of(user, client, day, owners)
         if grade == "unlisted" and user and self._is_place(user):
             person, grade = self.identities.of(None, client, day)
         return person, grade
@@ -254,18 +257,26 @@ class Enricher:
         return "://" in text or ("." in host and self.classifier.sensitive(host))
 
     def _people(self, table: pa.Table, day: int) -> pa.Table:
-        """Persons and grades from each distinct pair of log user and address."""
+        """Persons and grades from each distinct log user, address and owners of the address."""
         user, client = encoded(table["user"]), encoded(table["client"])
         users = [*user.dictionary.to_pylist(), None]
         clients = [*client.dictionary.to_pylist(), None]
-        pair = pc.add(
-            pc.multiply(_codes(user, len(users) - 1), len(clients)),
-            _codes(client, len(clients) - 1),
-        ).dictionary_encode()
-        answers = [
-            self._person(users[p // len(clients)], clients[p % len(clients)], day)
-            for p in pair.dictionary.to_pylist()
-        ]
+        number = _codes(client, len(clients) - 1)
+        pair = pc.add(pc.multiply(_codes(user, len(users) - 1), len(clients)), number)
+        sets: list[Owners] = [NOBODY]
+        if self.identities.leases:
+            bare = np.isin(
+                _codes(user, len(users) - 1).to_numpy(), [i for i, u in enumerate(users) if not u]
+            )
+            owners = self._owners(table, number, clients, bare)
+            sets = self.identities.leases.sets[: int(owners.max(initial=0)) + 1]
+            pair = pc.add(pc.multiply(pair, len(sets)), pa.array(owners))
+        pair = pair.dictionary_encode()
+        answers = []
+        for code in pair.dictionary.to_pylist():
+            who, owner = divmod(code, len(sets))
+            name, address = divmod(who, len(clients))
+            answers.append(self._person(users[name], clients[address], day, sets[owner]))
         names = table.column_names
         table = table.set_column(
             names.index("user"), "user", codes_to_text(pair.indices, [a[0] for a in answers])
@@ -275,6 +286,20 @@ class Enricher:
             "identity",
             codes_to_text(pair.indices, [a[1] for a in answers]),
         )
+
+    def _owners(
+        self, table: pa.Table, number: pa.Array, clients: list[str | None], bare: Any
+    ) -> Any:
+        """Who was behind each row's address, from the request's beginning to its end.
+
+        Only rows without a login (`bare`) ask: the others keep number 0 and stay one pair.
+        """
+        found = np.zeros(table.num_rows, np.int64)
+        times = table["time"].cast(pa.int64()).to_numpy()[bare]
+        length = pc.max_element_wise(pc.fill_null(table["duration_ms"], 0), 0).to_numpy()[bare]
+        codes = number.to_numpy()[bare]
+        found[bare] = self.identities.owners(clients, codes, times, times - length)
+        return found
 
 
 def _referrer(classifier: Classifier, referrer: str) -> str | None:

@@ -23,7 +23,7 @@ from ingest.events import DAY_MS, Enriched, Enricher
 from ingest.formats import Format, Given, recognise
 from ingest.formats.block import Block, Fold, Parsed, Reject, masked
 from ingest.formats.times import fold_at
-from ingest.identity import Identities
+from ingest.identity import known_identities
 from ingest.notes import Note, Notes, note_of
 from ingest.overlap import Overlap, held, without
 from ingest.reading import Pieces, from_the_start, prepare
@@ -104,8 +104,9 @@ def ingest(
         change.execute(FILE.delete().where(FILE.c.lines == 0))
         change.execute(STREAM.delete().where(STREAM.c.offset == 0))
     oldest = first_day_kept(now, ws.settings.retention.events)
+    identities = known_identities(ws, oldest, now)
     enricher = Enricher(
-        identities=Identities(ws.people),
+        identities=identities,
         classifier=Classifier(
             ws.sites,
             ws.categories,
@@ -117,8 +118,12 @@ def ingest(
         buried=frozenset(_number(date.fromisoformat(day)) for day in buried),
         keep_paths=ws.settings.store.paths,
     )
+    reports = [
+        FileReport(f"identity {feed}", feed, error=why) for feed, why in identities.leases.failed
+    ]
     with ThreadPoolExecutor(ws.settings.limits.threads) as pool:
         run = _Run(ws, enricher, pool, now, progress, oldest_known(ws))
+        run.reports += reports
         try:
             for task in tasks:
                 run.take(task)

@@ -35,7 +35,9 @@ EVENTS = Dataset(
             ("time", INSTANT),  # as logged: the end of the request or tunnel
             ("duration_ms", pa.int64()),
             ("user", WORD),
-            ("identity", WORD),  # login | assigned | unlisted | address
+            # login | assigned | lease | unlisted: whose the line is; ambiguous | shared | service |
+            # address: nobody's (docs/identity.md)
+            ("identity", WORD),
             ("client", WORD),
             ("method", WORD),
             ("status", pa.int16()),
@@ -247,7 +249,10 @@ STORES: tuple[Store, ...] = (
     ),
     Store(
         "configuration",
-        ("*.yaml", "*.yml", "people*.csv", "*.lock", ".lock"),
+        (
+            *("*.yaml", "*.yml", "people*.csv", "devices*.csv", "addresses*.csv"),
+            *("*.lock", ".lock"),
+        ),
         "nothing",
         "never",
         None,

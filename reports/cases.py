@@ -82,6 +82,11 @@ def open_case(
         raise NoSuchThing(
             f"{person!r} is not in {ws.settings.people}; a case is about a person in that list."
         )
+    if not known.human:
+        raise NotPermitted(
+            f"{person!r} is a {known.kind} account in {ws.settings.people}; a case is about a person, "
+            f"and nobody can be told apart behind it."
+        )
     policy, allowed = reasons(ws, first)
     if reason not in {r.id for r in allowed}:
         choices = "; ".join(f"{r.id} ({r.text}, clause {r.clause})" for r in allowed)

@@ -32,6 +32,7 @@ ONLY_IN = {
     "duckdb": {"analytics"},
     "holidays": {"config"},
     "jinja2": {"reports"},
+    "ldap3": {"fairwatch"},  # it talks to the network
     "pandas": {"reports"},
     "paramiko": {"ingest"},  # remote.py alone, as smtplib is in smtp.py alone
     "rich": {"fairwatch"},

@@ -48,6 +48,13 @@ def test_only_the_policys_reasons(site: Workspace, now: datetime) -> None:
     assert {r.id for r in reasons(site, FIRST)[1]} == {"excessive-use", "breach"}
 
 
+@pytest.mark.parametrize("kind", ["shared", "service"])
+def test_no_case_on_an_account_that_is_no_person(site: Workspace, now: datetime, kind: str) -> None:
+    later = edited(site, "people.csv", ("ann@example.org,employee", f"ann@example.org,{kind}"))
+    with pytest.raises(NotPermitted, match=f"{kind} account"):
+        opened(later, now)
+
+
 def test_no_policy_no_case(site: Workspace, now: datetime) -> None:
     later = edited(site, "policy.yaml", ("given: 2014-04-01", "given: 2026-11-12"))
     with pytest.raises(NotPermitted, match="had not been told"):

@@ -1,14 +1,18 @@
 """Who a line is of: what the proxy's login or the address says, and how well it is known."""
 
+import re
 from datetime import date
 from pathlib import Path
+from typing import get_args
 
 import pytest
+from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.people import People, read_people
-from ingest.identity import EPOCH, LONGEST, Identities
+from analytics.against import IDENTITIES
+from config.people import People, Person, read_people
+from ingest.identity import EPOCH, LONGEST, Grade, Identities
 
 CSV = """\
 user,name,department,manager,email,from,to,addresses
@@ -99,5 +103,29 @@ def test_managers_are_found_by_any_of_their_names(people: People) -> None:
 @given(st.text(), st.text())
 def test_a_name_in_people_is_shown_only_where_it_is_known(user: str, client: str) -> None:
     answer, grade = Identities(People([])).of(user, client, 0)
-    assert grade in ("unlisted", "address")
+    assert grade in ("unlisted", "address", "service")
     assert answer == (user[:LONGEST] or client)
+
+
+def test_every_grade_is_explained_and_only_some_may_be_judged() -> None:
+    grades = set(get_args(Grade))
+    assert set(IDENTITIES) == grades
+    documented = re.findall(
+        r"^\| `(\w+)` \|.*\| (may be made|never)",
+        (ROOT / "docs/identity.md").read_text(),
+        re.MULTILINE,
+    )
+    assert {name for name, _ in documented} == grades
+    judged = {name for name, may in documented if may != "never"}
+    for question in ("findings_time", "findings_blocked"):
+        text = (ROOT / f"analytics/sql/{question}.sql").read_text()
+        (listed,) = re.findall(r"identity IN \(([^)]*)\)", text)
+        assert set(re.findall(r"'(\w+)'", listed)) == judged
+
+
+@pytest.mark.parametrize("kind", ["shared", "service"])
+def test_an_account_that_is_no_person(kind: str) -> None:
+    people = People([Person("desk", "Desk", "", "", "", kind=kind, addresses=("10.0.0.1",))])
+    assert ask(people, "DESK", None) == ("desk", kind)
+    assert ask(people, None, "10.0.0.1") == ("10.0.0.1", kind)
+    assert not people.team("", NOVEMBER) and not people.managers()

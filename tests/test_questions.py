@@ -111,7 +111,8 @@ def filled(document: Row, case: Row, table: str) -> list[Row]:
     for number, given in enumerate(given_rows, 1):
         kind = document.get("kinds", {}).get(given.get("kind", ""), {})
         row = {**document.get("defaults", {}).get(table, {}), **kind, **given}
-        row.pop("kind", None)
+        if "kind" not in schema(table).names:
+            row.pop("kind", None)
         row = {k: value(v, document["day"]) for k, v in row.items()}
         if table == "events":
             row.setdefault("line", number)

@@ -6,6 +6,8 @@ WITH quarters AS (
     SELECT DISTINCT "user", client, epoch_ms(time) // 900000 AS quarter
     FROM events
     WHERE time >= $first AND time < $last AND client IS NOT NULL AND "user" IS NOT NULL
+      -- The device's own account is nobody else.
+      AND identity IS DISTINCT FROM 'service'
 )
 
 SELECT DISTINCT q."user", q.client, d.day

@@ -5,7 +5,8 @@ WITH counted AS (
     SELECT b."user", b.identity, j.week, b.day, b.category, b.denied, b.reached
     FROM blocked AS b
     JOIN judged AS j USING (day)
-    WHERE b.identity <> 'address'
+    -- Only where it is known whose the lines are, as for minutes.
+    WHERE b.identity IN ('login', 'assigned', 'lease', 'unlisted')
 ),
 
 weeks AS (

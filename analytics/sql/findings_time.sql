@@ -14,8 +14,9 @@ WITH measured AS (
     JOIN judged AS j USING (day)
     WHERE u.category = 'judged'
       AND u.grade <= 'C'
-      -- An address that nobody is known behind gives no result on a person.
-      AND u.identity <> 'address'
+      -- Only where it is known whose the lines are: an address, a shared or a service account and a
+      -- name that fits several people give no result on a person.
+      AND u.identity IN ('login', 'assigned', 'lease', 'unlisted')
 ),
 
 above AS (
