@@ -15,7 +15,8 @@ from ingest.formats.lines import Lines, coded, from_texts
 from ingest.formats.objects import Objects
 
 PRI = r"^ ?(?:<(?P<pri>\d{1,3})>:?)? ?"
-ISO = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]{1,2}\d{1,2}:?\d\d)?"
+# The second way is Sophos UTM's, whose syslog has a form of its own.
+ISO = r"(?:\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]{1,2}\d{1,2}:?\d\d)?|\d{4}:\d\d:\d\d-\d\d:\d\d:\d\d)"
 MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 CLOCK = r"\d\d:\d\d:\d\d(?:[.,]\d{1,6})?"
 TAG = r"(?:(?P<tag>[A-Za-z_][\w./-]{0,63})(?:\[[\w:.-]{0,40}\])?: )?"

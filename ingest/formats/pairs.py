@@ -141,7 +141,9 @@ class Pairs:
         quoted &= starts < line_end
         if quoted.any():
             opening = starts[quoted]
-            ends[quoted] = self._quoted.closing(opening, line_end[quoted])
+            closing = self._quoted.closing(opening, line_end[quoted])
+            # A value whose quote is never closed is cut, and half a name is another name: nothing.
+            ends[quoted] = np.where(closing < line_end[quoted], closing, opening)
             starts = starts + quoted
         ends = np.maximum(ends, starts)
         return starts, ends
