@@ -24,7 +24,7 @@ HOST = r"(?:(?P<host>[^\s:=\[,\"|<{%]{1,255}|[0-9a-fA-F:.]{3,45})(?: ?: | )(?: *
 HEADS = (
     # RFC 5424: version, time, host, app, process, message id; structured data stays in the body.
     PRI
-    + rf"\d{{1,2}} (?P<time>{ISO}|-) (?P<host>\S{{1,255}}) (?P<tag>\S{{1,48}}) \S{{1,128}} \S{{1,64}} (?:- ?)?",
+    + rf"\d{{1,2}} (?P<time>{ISO}|-) (?P<host>\S{{1,255}}) (?P<tag>\S{{1,48}}) \S{{1,128}} (?P<msgid>\S{{1,64}}) (?:- ?)?",
     # RFC 3164 and what devices make of it: a year, a zone or a colon more, a host or a tag less.
     PRI
     + rf"(?P<time>(?:\d{{4}} )?{MONTH} {{1,2}}\d{{1,2}}(?: \d{{4}})? {CLOCK}(?: \d{{4}})?)(?: [A-Z]{{2,5}})?:? +{HOST}{TAG}",
@@ -32,6 +32,7 @@ HEADS = (
     r"^ ?<(?P<pri>\d{1,3})>(?P<time>)(?P<host>)" + TAG,
 )
 SYSLOG = [re.compile(head) for head in HEADS]
+FACTS = ("time", "host", "tag", "pri", "msgid")
 CEF = r"^(?:CEF: ?)?(?P<v>\d{1,2})\|(?P<vendor>(?:[^|\\]|\\.)*)\|(?P<product>(?:[^|\\]|\\.)*)\|(?P<version>(?:[^|\\]|\\.)*)\|(?P<class>(?:[^|\\]|\\.)*)\|(?P<name>(?:[^|\\]|\\.)*)\|(?P<severity>(?:[^|\\]|\\.)*)\|"
 CEF_EMPTY = r"^CEF: ?\d\|\|"
 LEEF = r"^LEEF: ?(?P<v>[12](?:\.0)?)\|(?P<vendor>[^|]*)\|(?P<product>[^|]*)\|(?P<version>[^|]*)\|(?P<class>[^|]*)\|"
@@ -56,7 +57,7 @@ WRAPPED_IN = (
 
 
 def syslog(lines: Lines) -> Lines:
-    """Lines without the header a syslog sender or receiver wrote; `@time`, `@host`, `@tag`, `@pri`."""
+    """Lines without the header a syslog sender or receiver wrote; `@time`, `@host`, `@tag`, `@pri`, `@msgid`."""
     texts = lines.texts
     sample = texts[:: max(1, len(texts) // 50)].to_pylist()
     heads = [
@@ -65,7 +66,7 @@ def syslog(lines: Lines) -> Lines:
     if not heads:
         return lines
     starts = lines.block.starts.copy()
-    facts: dict[str, list[pa.Array]] = {name: [] for name in ("time", "host", "tag", "pri")}
+    facts: dict[str, list[pa.Array]] = {name: [] for name in FACTS}
     left = np.ones(len(texts), bool)
     for head in heads:
         found = pc.extract_regex_span(texts, pattern=f"(?P<all>{head})")
