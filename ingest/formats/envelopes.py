@@ -32,6 +32,8 @@ HEADS = (
     r"^ ?<(?P<pri>\d{1,3})>(?P<time>)(?P<host>)" + TAG,
 )
 SYSLOG = [re.compile(head) for head in HEADS]
+INNER = rf"^(?:<\d{{1,3}}>|\d{{1,2}} {ISO} \S+ \S+ \S+ \S+ |{MONTH} {{1,2}}\d{{1,2}} (?:\d{{4}} )?{CLOCK} [^\s:]+ |\d{{4}}:\d\d:\d\d-\d\d:)"
+"""A header right behind a relay's; a bare ISO time may be the record's own and is none."""
 FACTS = ("time", "host", "tag", "pri", "msgid")
 CEF = r"^(?:CEF: ?)?(?P<v>\d{1,2})\|(?P<vendor>(?:[^|\\]|\\.)*)\|(?P<product>(?:[^|\\]|\\.)*)\|(?P<version>(?:[^|\\]|\\.)*)\|(?P<class>(?:[^|\\]|\\.)*)\|(?P<name>(?:[^|\\]|\\.)*)\|(?P<severity>(?:[^|\\]|\\.)*)\|"
 CEF_EMPTY = r"^CEF: ?\d\|\|"
@@ -57,7 +59,31 @@ WRAPPED_IN = (
 
 
 def syslog(lines: Lines) -> Lines:
-    """Lines without the header a syslog sender or receiver wrote; `@time`, `@host`, `@tag`, `@pri`, `@msgid`."""
+    """Lines without the headers of a syslog sender and of one relay before it.
+
+    `@time`, `@host`, `@tag`, `@pri`, `@msgid`: what the sender's says, else the relay's.
+    """
+    outer = _beheaded(lines)
+    if outer is lines:
+        return lines
+    at = np.flatnonzero(pc.match_substring_regex(outer.texts, INNER).to_numpy(zero_copy_only=False))
+    if not len(at):
+        return outer
+    inner = _beheaded(outer.take(at))
+    starts = outer.block.starts.copy()
+    sizes = outer.block.ends - outer.block.starts
+    starts[at] += sizes[at] - (inner.block.ends - inner.block.starts)
+    mask = np.zeros(len(outer), bool)
+    mask[at] = True
+    facts = dict(outer.facts)
+    for name in (f"@{fact}" for fact in FACTS):
+        own, relayed = (x.facts[name].cast(pa.string()) for x in (inner, outer))
+        own = pc.coalesce(own, relayed.take(pa.array(at)))
+        facts[name] = coded(pc.replace_with_mask(relayed, pa.array(mask), own))
+    return outer.at(starts, facts)
+
+
+def _beheaded(lines: Lines) -> Lines:
     texts = lines.texts
     sample = texts[:: max(1, len(texts) // 50)].to_pylist()
     heads = [
