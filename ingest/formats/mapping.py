@@ -519,7 +519,7 @@ def _composed(
         return url
     if url and not url.startswith(("/", "?")) and url != host:
         return f"{scheme}://{url}" if scheme else _rooted(url)
-    if not host:
+    if not host or " " in host:  # a value cut within the next key: `203.0.113.9 dp`
         return None
     authority = _authority(host, port, scheme)
     rest = path if url is None or url == host else url
