@@ -151,7 +151,7 @@ class Pairs:
     def _next_between(self, starts: IntArray, line_end: IntArray) -> IntArray:
         stops = self._stops
         found = stops[np.minimum(np.searchsorted(stops, starts), len(stops) - 1)]
-        if len(self.syntax.between) > 1:  # `","` between pairs: the last one ends with its first byte
+        if len(self.syntax.between) > 1:  # `","`: the last pair ends with its first byte
             last = self.lines.block.array[np.maximum(line_end - 1, 0)] == self.syntax.between[0]
             line_end = np.maximum(line_end - last, starts)
         return np.where(found >= starts, np.minimum(found, line_end), line_end)
