@@ -30,6 +30,7 @@ sys.path[:0] = [path for path in (str(ROOT), str(ROOT / "bench")) if path not in
 
 from corpus_truth import FIELDS, NOTHING, Sample, Truth, Value, is_address, samples
 
+from errors import UnreadableInput
 from fairwatch.check import Assumed, Checked, check, normalised, opened
 from ingest.arrival import LocalFile
 from ingest.formats import all_formats
@@ -54,6 +55,8 @@ def read(path: Path, timezone: ZoneInfo) -> Reading:
     """The one place that calls Fairwatch, with formats `auto`: adjust it here when that changes."""
     assumed = Assumed(timezone)
     reading = Reading(next(check(path, all_formats(), assumed)))
+    if reading.checked.reason == "not readable":
+        raise UnreadableInput(str(reading.checked.error))
     if reading.checked.format is None or reading.checked.error:
         return reading
     with opened(LocalFile(path), all_formats(), assumed) as under_way:

@@ -16,7 +16,8 @@ from ingest.formats.lines import Lines, coded, from_texts
 from ingest.formats.objects import Objects
 
 PRI = r"^ ?(?:<(?P<pri>\d{1,3})>:?)? ?"
-ISO = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]{1,2}\d{1,2}:?\d\d)?"
+# The second way is Sophos UTM's, whose syslog has a form of its own.
+ISO = r"(?:\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]{1,2}\d{1,2}:?\d\d)?|\d{4}:\d\d:\d\d-\d\d:\d\d:\d\d)"
 MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 CLOCK = r"\d\d:\d\d:\d\d(?:[.,]\d{1,6})?"
 TAG = r"(?:(?P<tag>[A-Za-z_][\w./-]{0,63})(?:\[[\w:.-]{0,40}\])?: )?"
@@ -24,7 +25,7 @@ HOST = r"(?:(?P<host>[^\s:=\[,\"|<{%]{1,255}|[0-9a-fA-F:.]{3,45})(?: ?: | )(?: *
 HEADS = (
     # RFC 5424: version, time, host, app, process, message id; structured data stays in the body.
     PRI
-    + rf"\d{{1,2}} (?P<time>{ISO}|-) (?P<host>\S{{1,255}}) (?P<tag>\S{{1,48}}) \S{{1,128}} \S{{1,64}} (?:- ?)?",
+    + rf"\d{{1,2}} (?P<time>{ISO}|-) (?P<host>\S{{1,255}}) (?P<tag>\S{{1,48}}) \S{{1,128}} (?P<msgid>\S{{1,64}}) (?:- ?)?",
     # RFC 3164 and what devices make of it: a year, a zone or a colon more, a host or a tag less.
     PRI
     + rf"(?P<time>(?:\d{{4}} )?{MONTH} {{1,2}}\d{{1,2}}(?: \d{{4}})? {CLOCK}(?: \d{{4}})?)(?: [A-Z]{{2,5}})?:? +{HOST}{TAG}",
@@ -32,6 +33,9 @@ HEADS = (
     r"^ ?<(?P<pri>\d{1,3})>(?P<time>)(?P<host>)" + TAG,
 )
 SYSLOG = [re.compile(head) for head in HEADS]
+INNER = rf"^(?:<\d{{1,3}}>|\d{{1,2}} {ISO} \S+ \S+ \S+ \S+ |{MONTH} {{1,2}}\d{{1,2}} (?:\d{{4}} )?{CLOCK} [^\s:]+ |\d{{4}}:\d\d:\d\d-\d\d:)"
+"""A header right behind a relay's; a bare ISO time may be the record's own and is none."""
+FACTS = ("time", "host", "tag", "pri", "msgid")
 CEF = r"^(?:CEF: ?)?(?P<v>\d{1,2})\|(?P<vendor>(?:[^|\\]|\\.)*)\|(?P<product>(?:[^|\\]|\\.)*)\|(?P<version>(?:[^|\\]|\\.)*)\|(?P<class>(?:[^|\\]|\\.)*)\|(?P<name>(?:[^|\\]|\\.)*)\|(?P<severity>(?:[^|\\]|\\.)*)\|"
 CEF_EMPTY = r"^CEF: ?\d\|\|"
 LEEF = r"^LEEF: ?(?P<v>[12](?:\.0)?)\|(?P<vendor>[^|]*)\|(?P<product>[^|]*)\|(?P<version>[^|]*)\|(?P<class>[^|]*)\|"
@@ -56,7 +60,31 @@ WRAPPED_IN = (
 
 
 def syslog(lines: Lines) -> Lines:
-    """Lines without the header a syslog sender or receiver wrote; `@time`, `@host`, `@tag`, `@pri`."""
+    """Lines without the headers of a syslog sender and of one relay before it.
+
+    `@time`, `@host`, `@tag`, `@pri`, `@msgid`: what the sender's says, else the relay's.
+    """
+    outer = _beheaded(lines)
+    if outer is lines:
+        return lines
+    at = np.flatnonzero(pc.match_substring_regex(outer.texts, INNER).to_numpy(zero_copy_only=False))
+    if not len(at):
+        return outer
+    inner = _beheaded(outer.take(at))
+    starts = outer.block.starts.copy()
+    sizes = outer.block.ends - outer.block.starts
+    starts[at] += sizes[at] - (inner.block.ends - inner.block.starts)
+    mask = np.zeros(len(outer), bool)
+    mask[at] = True
+    facts = dict(outer.facts)
+    for name in (f"@{fact}" for fact in FACTS):
+        own, relayed = (x.facts[name].cast(pa.string()) for x in (inner, outer))
+        own = pc.coalesce(own, relayed.take(pa.array(at)))
+        facts[name] = coded(pc.replace_with_mask(relayed, pa.array(mask), own))
+    return outer.at(starts, facts)
+
+
+def _beheaded(lines: Lines) -> Lines:
     texts = lines.texts
     sample = texts[:: max(1, len(texts) // 50)].to_pylist()
     heads = [
@@ -65,7 +93,7 @@ def syslog(lines: Lines) -> Lines:
     if not heads:
         return lines
     starts = lines.block.starts.copy()
-    facts: dict[str, list[pa.Array]] = {name: [] for name in ("time", "host", "tag", "pri")}
+    facts: dict[str, list[pa.Array]] = {name: [] for name in FACTS}
     left = np.ones(len(texts), bool)
     for head in heads:
         found = pc.extract_regex_span(texts, pattern=f"(?P<all>{head})")

@@ -327,9 +327,11 @@ def _offset_only(zone: pa.DictionaryArray) -> pa.DictionaryArray:
 
 
 def _glued(columns: Sequence[pa.DictionaryArray], *, skip: bool = False, by: str = " ") -> pa.DictionaryArray:  # fmt: skip
-    texts = [c.cast(pa.string()) for c in columns]
-    nulls = "skip" if skip else "emit_null"
-    return coded(pc.binary_join_element_wise(*texts, by, null_handling=nulls))
+    """Columns as one; null where one is, or (`skip`) where the first is."""
+    first, *others = [c.cast(pa.string()) for c in columns]
+    if skip:  # Arrow's own null_handling="skip" loses the rows where all are null
+        others = [pc.fill_null(text, "") for text in others]
+    return coded(pc.binary_join_element_wise(first, *others, by, null_handling="emit_null"))
 
 
 def field(named: Named, takes: Sequence[Take]) -> pa.DictionaryArray | None:
@@ -566,7 +568,7 @@ def _rooted(url: str) -> str | None:
 
 
 def _authority(scheme: str | None, host: str | None, port: str | None) -> str | None:
-    if not host:
+    if not host or " " in host:  # a value cut within the next key: `203.0.113.9 dp`
         return None
     colons = host.count(":")
     if colons > 1 and not host.startswith("["):

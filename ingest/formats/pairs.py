@@ -155,6 +155,8 @@ class Pairs:
                 mine = quoted & (self._kinds[following] == quote)
                 closes = self._quotes & (self._kinds == quote)
                 ends = np.where(mine, self._until(following + 1, closes, line_end, mine), ends)
+            # A value whose quote is never closed is cut, and half a name is another name: nothing.
+            ends = np.where(quoted & (ends >= line_end), starts, ends)
             starts = starts + quoted
         return starts, np.maximum(ends, starts)
 
@@ -164,7 +166,9 @@ class Pairs:
         between_, array = self.syntax.between, self.lines.block.array
         stops: Mask = self._kinds == between_[0]
         for offset, byte in enumerate(between_[1:], 1):
-            stops &= array[np.minimum(self._breaks + offset, len(array) - 1)] == byte
+            following = array[np.minimum(self._breaks + offset, len(array) - 1)]
+            # `","` between: the last pair ends with its first byte.
+            stops &= (following == byte) | (following == NEWLINE)
         return stops
 
     def _until(self, first: IntArray, closes: Mask, line_end: IntArray, asked: Mask) -> IntArray:
