@@ -18,7 +18,7 @@ PRI = r"^ ?(?:<(?P<pri>\d{1,3})>:?)? ?"
 ISO = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]{1,2}\d{1,2}:?\d\d)?"
 MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 CLOCK = r"\d\d:\d\d:\d\d(?:[.,]\d{1,6})?"
-TAG = r"(?:(?P<tag>[A-Za-z_][\w./-]{0,63})(?:\[[\w:.-]{0,40}\])?: )?"
+TAG = r"(?:(?P<tag>[A-Za-z_][\w./-]{0,63}|\([A-Za-z_][\w./-]{0,61}\))(?:\[[\w:.-]{0,40}\])?: )?"
 HOST = r"(?:(?P<host>[^\s:=\[,\"|<{%]{1,255}|[0-9a-fA-F:.]{3,45})(?: ?: | )(?: *))?"
 HEADS = (
     # RFC 5424: version, time, host, app, process, message id; structured data stays in the body.
@@ -26,7 +26,7 @@ HEADS = (
     + rf"\d{{1,2}} (?P<time>{ISO}|-) (?P<host>\S{{1,255}}) (?P<tag>\S{{1,48}}) \S{{1,128}} \S{{1,64}} (?:- ?)?",
     # RFC 3164 and what devices make of it: a year, a zone or a colon more, a host or a tag less.
     PRI
-    + rf"(?P<time>(?:\d{{4}} )?{MONTH} {{1,2}}\d{{1,2}}(?: \d{{4}})? {CLOCK}(?: \d{{4}})?)(?: [A-Z]{{2,5}})?:? +{HOST}{TAG}",
+    + rf"(?P<time>(?:\d{{4}} )?{MONTH} {{1,2}}\d{{1,2}}(?: \d{{4}})? {CLOCK}(?: \d{{4}})?(?: (?:UTC|GMT)\b)?)(?: [A-Z]{{2,5}})?:? +{HOST}{TAG}",
     PRI + rf"(?P<time>{ISO}),? +{HOST}{TAG}",
     r"^ ?<(?P<pri>\d{1,3})>(?P<time>)(?P<host>)" + TAG,
 )
