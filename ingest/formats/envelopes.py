@@ -14,21 +14,22 @@ from ingest.formats.block import IntArray
 from ingest.formats.lines import Lines, coded, from_texts
 from ingest.formats.objects import Objects
 
-PRI = r"^ ?(?:<(?P<pri>\d{1,3})>:?)? ?"
+PRI = r"^ ?(?:(?:\d{1,5} )?<(?P<pri>\d{1,3})>:?)? ?"  # perhaps after the octet count of RFC 6587
 ISO = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]{1,2}\d{1,2}:?\d\d)?"
 MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 CLOCK = r"\d\d:\d\d:\d\d(?:[.,]\d{1,6})?"
 TAG = r"(?:(?P<tag>[A-Za-z_][\w./-]{0,63}|\([A-Za-z_][\w./-]{0,61}\))(?:\[[\w:.-]{0,40}\])?: )?"
 HOST = r"(?:(?P<host>[^\s:=\[,\"|<{%]{1,255}|[0-9a-fA-F:.]{3,45})(?: ?: | )(?: *))?"
 HEADS = (
-    # RFC 5424: version, time, host, app, process, message id; structured data stays in the body.
+    # RFC 5424: version, time, host, app, process, message id; structured data stays in the body, save
+    # what the RFC itself registers.
     PRI
-    + rf"\d{{1,2}} (?P<time>{ISO}|-) (?P<host>\S{{1,255}}) (?P<tag>\S{{1,48}}) \S{{1,128}} \S{{1,64}} (?:- ?)?",
+    + rf"\d{{1,2}} (?P<time>{ISO}|-) (?P<host>\S{{1,255}}) (?P<tag>\S{{1,48}}) \S{{1,128}} \S{{1,64}} (?:- ?|(?:\[(?:meta|timeQuality|origin)\b[^\]]*\])+ )?",
     # RFC 3164 and what devices make of it: a year, a zone or a colon more, a host or a tag less.
     PRI
     + rf"(?P<time>(?:\d{{4}} )?{MONTH} {{1,2}}\d{{1,2}}(?: \d{{4}})? {CLOCK}(?: \d{{4}})?(?: (?:UTC|GMT)\b)?)(?: [A-Z]{{2,5}})?:? +{HOST}{TAG}",
     PRI + rf"(?P<time>{ISO}),? +{HOST}{TAG}",
-    r"^ ?<(?P<pri>\d{1,3})>(?P<time>)(?P<host>)" + TAG,
+    r"^ ?(?:\d{1,5} )?<(?P<pri>\d{1,3})>(?P<time>)(?P<host>)" + TAG,
 )
 SYSLOG = [re.compile(head) for head in HEADS]
 CEF = r"^(?:CEF: ?)?(?P<v>\d{1,2})\|(?P<vendor>(?:[^|\\]|\\.)*)\|(?P<product>(?:[^|\\]|\\.)*)\|(?P<version>(?:[^|\\]|\\.)*)\|(?P<class>(?:[^|\\]|\\.)*)\|(?P<name>(?:[^|\\]|\\.)*)\|(?P<severity>(?:[^|\\]|\\.)*)\|"

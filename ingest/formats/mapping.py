@@ -328,7 +328,8 @@ def _offset_only(zone: pa.DictionaryArray) -> pa.DictionaryArray:
 
 def _glued(columns: Sequence[pa.DictionaryArray], *, skip: bool = False, by: str = " ") -> pa.DictionaryArray:  # fmt: skip
     texts = [c.cast(pa.string()) for c in columns]
-    nulls = "skip" if skip else "emit_null"
+    # Not Arrow's own `skip`: it leaves out rows of which all parts are null.
+    nulls = "replace" if skip else "emit_null"
     return coded(pc.binary_join_element_wise(*texts, by, null_handling=nulls))
 
 
