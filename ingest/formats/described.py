@@ -112,10 +112,10 @@ class Described:
         """What a layout makes of its lines, and which of them it leaves to the next layout."""
         kind, none = self.description.kind, np.empty(0, np.int64)
         if layout.engine == "delimited" and layout.header != "none":
-            if layout.header == "first" and layout is not self._layouts[-1]:
+            more = layout.header == "first" and layout is not self._layouts[-1]
+            if more and csv_header(lines, given, layout)[0] is None:
                 # Some products write the header or leave it out: then the next layout knows.
-                if csv_header(lines, given, layout)[0] is None:
-                    return Parsed(RAW.empty_table()), np.arange(len(lines))
+                return Parsed(RAW.empty_table()), np.arange(len(lines))
             return self._headed_columns(layout, lines, given), none
         rejects: list[Reject] = []
         columns: Columns
