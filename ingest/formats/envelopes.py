@@ -3,7 +3,6 @@
 An envelope is taken off where it is there; what it says becomes columns whose names begin with `@`.
 """
 
-import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -31,7 +30,6 @@ HEADS = (
     PRI + rf"(?P<time>{ISO}),? +{HOST}{TAG}",
     r"^ ?(?:\d{1,5} )?<(?P<pri>\d{1,3})>(?P<time>)(?P<host>)" + TAG,
 )
-SYSLOG = [re.compile(head) for head in HEADS]
 CEF = r"^(?:CEF: ?)?(?P<v>\d{1,2})\|(?P<vendor>(?:[^|\\]|\\.)*)\|(?P<product>(?:[^|\\]|\\.)*)\|(?P<version>(?:[^|\\]|\\.)*)\|(?P<class>(?:[^|\\]|\\.)*)\|(?P<name>(?:[^|\\]|\\.)*)\|(?P<severity>(?:[^|\\]|\\.)*)\|"
 CEF_EMPTY = r"^CEF: ?\d\|\|"
 LEEF = r"^LEEF: ?(?P<v>[12](?:\.0)?)\|(?P<vendor>[^|]*)\|(?P<product>[^|]*)\|(?P<version>[^|]*)\|(?P<class>[^|]*)\|"
@@ -58,21 +56,16 @@ WRAPPED_IN = (
 def syslog(lines: Lines) -> Lines:
     """Lines without the header a syslog sender or receiver wrote; `@time`, `@host`, `@tag`, `@pri`."""
     texts = lines.texts
-    sample = texts[:: max(1, len(texts) // 50)].to_pylist()
-    heads = [
-        h for h, known in zip(HEADS, SYSLOG, strict=True) if any(known.match(t) for t in sample)
-    ]
-    if not heads:
-        return lines
     starts = lines.block.starts.copy()
     facts: dict[str, list[pa.Array]] = {name: [] for name in ("time", "host", "tag", "pri")}
     left = np.ones(len(texts), bool)
-    for head in heads:
-        found = pc.extract_regex_span(texts, pattern=f"(?P<all>{head})")
-        fits = pc.is_valid(found).to_numpy(zero_copy_only=False) & left
+    for head in HEADS:
+        # Asked of every line, for a rare shape of header among others is a header as well.
+        fits = pc.match_substring_regex(texts, head).to_numpy(zero_copy_only=False) & left
         if not fits.any():
             continue
         left &= ~fits
+        found = pc.extract_regex_span(texts, pattern=f"(?P<all>{head})")
         keep = pa.array(fits)
         whole = found.field("all")
         length = pc.list_element(whole, 1).fill_null(0).to_numpy(zero_copy_only=False)
@@ -80,6 +73,8 @@ def syslog(lines: Lines) -> Lines:
         for name, made in facts.items():
             text = _span(texts, found, name)
             made.append(pc.if_else(keep, text, pa.scalar(None, pa.string())))
+        if not left.any():
+            break
     columns = {f"@{name}": coded(pc.coalesce(*made)) for name, made in facts.items() if made}
     if not columns:
         return lines
