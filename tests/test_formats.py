@@ -4,7 +4,9 @@ import gzip
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 import yaml
@@ -14,8 +16,9 @@ from hypothesis import strategies as st
 
 from errors import BadConfiguration
 from ingest.formats import COMPILED as FORMATS
-from ingest.formats import Format, choose, named, recognise
-from ingest.formats.block import RAW, Block, Parsed, masked
+from ingest.formats import Format, all_formats, choose, envelopes, mapping, named, recognise, times
+from ingest.formats.block import RAW, Block, Given, Parsed, masked
+from ingest.formats.lines import clean
 from ingest.formats.squid import APACHE, SQUID, SQUID_COMBINED, compiled, verdict
 
 DATA = ROOT / "tests/data/formats"
@@ -275,6 +278,45 @@ def test_recognising() -> None:
     assert recognise(b"", FORMATS).reason == "it holds no line"
     with pytest.raises(BadConfiguration, match="found 'nginx'; expected auto or one of"):
         named("nginx")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "<166>Nov 19 10:11:12 fw.example.org (squid-1)[6802]: ",
+        "<166>Nov 19 10:11:12 UTC: squid: ",
+        '<166>1 2026-11-19T10:11:12Z fw.example.org squid 6802 - [meta sequenceId="1"] ',
+        "115 <166>1 2026-11-19T10:11:12Z fw.example.org squid 6802 - - ",
+    ],
+)
+def test_what_stands_round_a_line(head: str) -> None:
+    """A forwarded log: a tag in brackets, a zone said, registered structured data, an octet count."""
+    line = (
+        head.encode()
+        + b"1795083072.253    325 10.1.1.7 TCP_MISS/200 2912 GET https://www.example.org/a - HIER_DIRECT/203.0.113.9 -\n"
+    )
+    found = recognise(line * 3, all_formats())
+    assert found.format is not None, found.reason
+    parsed = found.format.parse(Block(line))
+    assert parsed.rows["url"].to_pylist() == ["https://www.example.org/a"]
+
+
+def test_a_rare_header_among_others_is_a_header() -> None:
+    common = b"<134>Nov 19 10:11:12 fw a,b\n"
+    lines = [common] * 600
+    lines[301] = b"<134>1 2026-11-19T10:11:12Z fw app 1 - - a,b\n"
+    found = envelopes.syslog(clean(Block(b"".join(lines))))
+    assert set(found.texts.to_pylist()) == {"a,b"}
+
+
+def test_a_zone_beside_some_times_only() -> None:
+    """Rows without a zone, or without a time, stay rows of their own."""
+    texts = pa.array(["2026-11-19 10:11:12", None, "2026-11-19 10:11:13"]).dictionary_encode()
+    zones = pa.array(["+0100", None, None]).dictionary_encode()
+    glued = mapping._glued([texts, zones], skip=True)
+    assert len(glued) == 3
+    found = times.parse(glued, ("%Y-%m-%d %H:%M:%S%z",), Given(b"", ZoneInfo("UTC")))
+    assert found.ms.to_pylist() == [1795079472000, None, 1795083073000]
 
 
 @pytest.mark.parametrize(

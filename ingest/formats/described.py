@@ -86,7 +86,7 @@ class Described:
             if not mine.any():
                 continue
             chosen = np.flatnonzero(mine)
-            part, left = self._read(layout, body.take(chosen), given)
+            part, left = self._beheaded(layout, body.take(chosen), given)
             parts.append(part)
             rest = np.flatnonzero(~mine)
             if len(left):
@@ -97,10 +97,25 @@ class Described:
         parts.append(Parsed(RAW.empty_table(), [Reject(int(n), said) for n in bare.numbers]))
         return mapping.together(parts)
 
+    def _beheaded(self, layout: Layout, lines: Lines, given: Given) -> tuple[Parsed, IntArray]:
+        """As `_read`, without the head the product itself writes before its record."""
+        if layout.head is None:
+            return self._read(layout, lines, given)
+        body, fits = envelopes.headed(lines, layout.head, "head")
+        none = np.setdiff1d(np.arange(len(lines)), fits)
+        if not len(fits):
+            return Parsed(RAW.empty_table()), none
+        parsed, left = self._read(layout, body, given)
+        return parsed, np.sort(np.concatenate((none, fits[left])))
+
     def _read(self, layout: Layout, lines: Lines, given: Given) -> tuple[Parsed, IntArray]:
         """What a layout makes of its lines, and which of them it leaves to the next layout."""
         kind, none = self.description.kind, np.empty(0, np.int64)
         if layout.engine == "delimited" and layout.header != "none":
+            more = layout.header == "first" and layout is not self._layouts[-1]
+            if more and csv_header(lines, given, layout)[0] is None:
+                # Some products write the header or leave it out: then the next layout knows.
+                return Parsed(RAW.empty_table()), np.arange(len(lines))
             return self._headed_columns(layout, lines, given), none
         rejects: list[Reject] = []
         columns: Columns

@@ -125,6 +125,7 @@ class Layout(Mapping):
 
     engine: Engine
     marker: Regex | None = None
+    head: Regex | None = None
     delimiter: str = ","
     quotes: str | None = '"'
     repeated: bool = False

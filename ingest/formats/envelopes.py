@@ -3,7 +3,6 @@
 An envelope is taken off where it is there; what it says becomes columns whose names begin with `@`.
 """
 
-import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -15,24 +14,24 @@ from ingest.formats.block import IntArray
 from ingest.formats.lines import Lines, coded, from_texts
 from ingest.formats.objects import Objects
 
-PRI = r"^ ?(?:<(?P<pri>\d{1,3})>:?)? ?"
+PRI = r"^ ?(?:(?:\d{1,5} )?<(?P<pri>\d{1,3})>:?)? ?"  # perhaps after the octet count of RFC 6587
 # The second way is Sophos UTM's, whose syslog has a form of its own.
 ISO = r"(?:\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]{1,2}\d{1,2}:?\d\d)?|\d{4}:\d\d:\d\d-\d\d:\d\d:\d\d)"
 MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 CLOCK = r"\d\d:\d\d:\d\d(?:[.,]\d{1,6})?"
-TAG = r"(?:(?P<tag>[A-Za-z_][\w./-]{0,63})(?:\[[\w:.-]{0,40}\])?: )?"
+TAG = r"(?:(?P<tag>[A-Za-z_][\w./-]{0,63}|\([A-Za-z_][\w./-]{0,61}\))(?:\[[\w:.-]{0,40}\])?: )?"
 HOST = r"(?:(?P<host>[^\s:=\[,\"|<{%]{1,255}|[0-9a-fA-F:.]{3,45})(?: ?: | )(?: *))?"
 HEADS = (
-    # RFC 5424: version, time, host, app, process, message id; structured data stays in the body.
+    # RFC 5424: version, time, host, app, process, message id; structured data stays in the body, save
+    # what the RFC itself registers.
     PRI
-    + rf"\d{{1,2}} (?P<time>{ISO}|-) (?P<host>\S{{1,255}}) (?P<tag>\S{{1,48}}) \S{{1,128}} (?P<msgid>\S{{1,64}}) (?:- ?)?",
+    + rf"\d{{1,2}} (?P<time>{ISO}|-) (?P<host>\S{{1,255}}) (?P<tag>\S{{1,48}}) \S{{1,128}} (?P<msgid>\S{{1,64}}) (?:- ?|(?:\[(?:meta|timeQuality|origin)\b[^\]]*\])+ )?",
     # RFC 3164 and what devices make of it: a year, a zone or a colon more, a host or a tag less.
     PRI
-    + rf"(?P<time>(?:\d{{4}} )?{MONTH} {{1,2}}\d{{1,2}}(?: \d{{4}})? {CLOCK}(?: \d{{4}})?)(?: [A-Z]{{2,5}})?:? +{HOST}{TAG}",
+    + rf"(?P<time>(?:\d{{4}} )?{MONTH} {{1,2}}\d{{1,2}}(?: \d{{4}})? {CLOCK}(?: \d{{4}})?(?: (?:UTC|GMT)\b)?)(?: [A-Z]{{2,5}})?:? +{HOST}{TAG}",
     PRI + rf"(?P<time>{ISO}),? +{HOST}{TAG}",
-    r"^ ?<(?P<pri>\d{1,3})>(?P<time>)(?P<host>)" + TAG,
+    r"^ ?(?:\d{1,5} )?<(?P<pri>\d{1,3})>(?P<time>)(?P<host>)" + TAG,
 )
-SYSLOG = [re.compile(head) for head in HEADS]
 INNER = rf"^(?:<\d{{1,3}}>|\d{{1,2}} {ISO} \S+ \S+ \S+ \S+ |{MONTH} {{1,2}}\d{{1,2}} (?:\d{{4}} )?{CLOCK} [^\s:]+ |\d{{4}}:\d\d:\d\d-\d\d:)"
 """A header right behind a relay's; a bare ISO time may be the record's own and is none."""
 FACTS = ("time", "host", "tag", "pri", "msgid")
@@ -85,22 +84,19 @@ def syslog(lines: Lines) -> Lines:
 
 
 def _beheaded(lines: Lines) -> Lines:
-    texts = lines.texts
-    sample = texts[:: max(1, len(texts) // 50)].to_pylist()
-    heads = [
-        h for h, known in zip(HEADS, SYSLOG, strict=True) if any(known.match(t) for t in sample)
-    ]
-    if not heads:
+    if not len(lines) or not _FIRST[lines.block.array[lines.block.starts]].any():
         return lines
+    texts = lines.texts
     starts = lines.block.starts.copy()
     facts: dict[str, list[pa.Array]] = {name: [] for name in FACTS}
     left = np.ones(len(texts), bool)
-    for head in heads:
-        found = pc.extract_regex_span(texts, pattern=f"(?P<all>{head})")
-        fits = pc.is_valid(found).to_numpy(zero_copy_only=False) & left
+    for head in HEADS:
+        # Asked of every line, for a rare shape of header among others is a header as well.
+        fits = pc.match_substring_regex(texts, head).to_numpy(zero_copy_only=False) & left
         if not fits.any():
             continue
         left &= ~fits
+        found = pc.extract_regex_span(texts, pattern=f"(?P<all>{head})")
         keep = pa.array(fits)
         whole = found.field("all")
         length = pc.list_element(whole, 1).fill_null(0).to_numpy(zero_copy_only=False)
@@ -108,10 +104,17 @@ def _beheaded(lines: Lines) -> Lines:
         for name, made in facts.items():
             text = _span(texts, found, name)
             made.append(pc.if_else(keep, text, pa.scalar(None, pa.string())))
+        if not left.any():
+            break
     columns = {f"@{name}": coded(pc.coalesce(*made)) for name, made in facts.items() if made}
     if not columns:
         return lines
     return lines.at(np.minimum(starts, lines.block.ends), {**lines.facts, **columns})
+
+
+_FIRST = np.zeros(256, bool)
+_FIRST[list(b" <0123456789JFMASOND")] = True
+"""Bytes a header can begin with: most logs without one are told by that."""
 
 
 def _span(texts: pa.StringArray, found: pa.StructArray, name: str) -> pa.Array:
