@@ -1,16 +1,20 @@
 """Directives of W3C logs over many blocks, and columns that a source's own settings name."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
+from conftest import make_site, write_lines
 
+import ingest.run
 from fairwatch import check
+from ingest.discover import discover
 from ingest.formats import Block, Format, Given, all_formats, named, recognise
 from ingest.formats.block import Parsed
 from ingest.formats.headers import directives
+from workspace import open_site
+
+NOW = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)
 
 (W3C,) = named("w3c")
 HEAD = "#Version: 1.0\n#Fields: date time c-ip cs-uri sc-status\n"
@@ -86,16 +90,43 @@ def test_the_header_tells_the_product(fields: str, name: str) -> None:
     assert alone.format is None or alone.format.name in (name, "w3c")
 
 
-COLUMNS = "date time c-ip cs-username cs-host sc-filter-result sc-status".split()
-SETTINGS = """\
-organisation: {name: Example, timezone: Europe/London}
-sources:
-  - {name: gate, format: bluecoat, paths: ["logs/*.log"], columns: [%s]}
-""" % ", ".join(COLUMNS)
+LINES = [
+    "2026-11-19 10:11:12 192.0.2.7 ann www.facebook.com OBSERVED 200",
+    "2026-11-19 10:12:12 192.0.2.7 ann www.facebook.com DENIED 403",
+    "2026-11-19 10:13:12 192.0.2.7 ann",
+]
+SOURCE = """sources:
+  - name: gate
+    format: bluecoat
+    paths: ["logs/*.log"]
+    columns: [date, time, c-ip, cs-username, cs-host, sc-filter-result, sc-status]
+"""
 
 
-def test_columns_of_a_source_reach_check_logs_and_ingest(
-    tmp_path: Path, call: Callable[..., Any]
-) -> None:
-    made = call("init", str(tmp_path / "site"), "--organisation", "Example", "--timezone", "Europe/London")
-    assert made.code in (0, None) or made
+def without_header(text: str) -> str:
+    begin, end = text.index("sources:\n"), text.index("people:")
+    return f"{text[:begin]}{SOURCE}{text[end:]}"
+
+
+def test_columns_of_a_source_reach_check_logs_and_ingest(tmp_path: Path) -> None:
+    ws = open_site(make_site(tmp_path / "site", without_header), "test")
+    log = write_lines(ws.folder / "logs/gate.log", LINES)
+    (source,) = ws.settings.sources
+    (task,) = discover(ws, None)
+    told = check.check(log, task.formats, check.Assumed.of(source, None))
+    assert (told.rows, told.rejected, told.format) == (2, 1, "bluecoat")
+    assert told.verdicts == {"allowed": 1, "denied": 1}
+    with ws.alone():
+        (report,) = ingest.run.ingest(ws, [task], NOW)
+    assert report.error is None
+    assert (report.counts.rows, report.counts.rejected) == (2, 1)
+    with log.open("a") as file:
+        file.write(LINES[0].replace("10:11", "11:11") + "\n")
+    with ws.alone():
+        (again,) = ingest.run.ingest(ws, discover(ws, None), NOW)
+    assert (again.counts.rows, again.counts.duplicate) == (1, 3)
+
+
+def test_without_columns_a_log_without_a_header_is_not_guessed(tmp_path: Path) -> None:
+    log = write_lines(tmp_path / "gate.log", LINES[:2])
+    assert check.check(log, named("bluecoat")).rows == 0

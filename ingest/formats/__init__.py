@@ -14,10 +14,10 @@ from ingest.formats.block import NOTHING_SAID, Block, Given, Parsed
 from ingest.formats.described import Described
 from ingest.formats.description import Description
 from ingest.formats.recognise import CERTAIN, Format, Recognised, recognise
-from ingest.formats.squid import APACHE, SQUID, SQUID_COMBINED, compiled
+from ingest.formats.squid import APACHE, KIN, SQUID, SQUID_COMBINED, compiled
 
 PRODUCTS = Path(str(files("ingest.formats"))) / "products"
-COMPILED: tuple[Format, ...] = (SQUID, SQUID_COMBINED, APACHE)
+COMPILED: tuple[Format, ...] = (SQUID, SQUID_COMBINED, APACHE, *KIN)
 
 
 @cache
