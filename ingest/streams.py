@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, Protocol
 import pyarrow as pa
 
 from errors import UnreadableInput
+from ingest.documents import EntryLines, is_document
 
 BLOCK = 6 << 20
 MARK_GRAIN = 1 << 20
@@ -99,6 +100,7 @@ class Stream:
     line: int = 0
     marks: list[Mark] = field(default_factory=list)
     packed: str | None = None
+    document: bool = False
     whole: Callable[[bytes], int] = len
     _hash: Any = field(default_factory=hashlib.sha256)
     _pending: bytes = b""
@@ -112,6 +114,11 @@ class Stream:
             self._source = _open(self.path, self.packed)
             self._read_bytes = 0
             self.sample = self._read(256 << 10)
+            if is_document(self.sample):
+                self._source.close()
+                self._source = EntryLines(_open(self.path, self.packed), self._limit)
+                self.document, self._read_bytes = True, 0
+                self.sample = self._read(256 << 10)
         except OSError as error:
             raise UnreadableInput(f"{self.path}: cannot be read: {_why(error)}.") from None
         self._pending = self.sample
@@ -200,7 +207,7 @@ class Stream:
 
     def digest(self) -> str:
         """SHA-256 of the file as it lies there, a last half-written line included."""
-        if self.packed:
+        if self.packed or self.document:
             with self.path.open("rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()
         whole = (self._beyond or self._hash).copy()

@@ -36,16 +36,32 @@ GOOD = {
     b' 200 5359 "-" "a \\"b\\" c" TCP_MISS:HIER_DIRECT',
     APACHE: b'10.20.1.22 - u013 [02/Nov/2026:00:02:13 +0000] "GET http://a.example/ HTTP/1.1"'
     b' 200 5359 "-" "x"',
-    KIN[0]: b"1786353013.209    161 10.20.1.12 TCP_MISS/200 1037 GET http://a.example/ ann D/- text/html"
+    KIN[
+        0
+    ]: b"1786353013.209    161 10.20.1.12 TCP_MISS/200 1037 GET http://a.example/ ann D/- text/html"
     b" [Host: a.example] [HTTP/1.1 200 OK]",
-    KIN[1]: b'1786353013.209    161 10.20.1.12 TCP_MISS/200 1037 GET http://a.example/ ann D/- - "-" "-"',
-    KIN[2]: b"2026-11-02T00:02:13.209    161 10.20.1.12 TCP_MISS/200 1037 GET http://a.example/ ann D/- -",
-    KIN[3]: b"02/Nov/2026:00:02:13 +0000    161 10.20.1.12 TCP_MISS/200 1037 GET http://a.example/ ann D/- -",
+    KIN[
+        1
+    ]: b'1786353013.209    161 10.20.1.12 TCP_MISS/200 1037 GET http://a.example/ ann D/- - "-" "-"',
+    KIN[
+        2
+    ]: b"2026-11-02T00:02:13.209    161 10.20.1.12 TCP_MISS/200 1037 GET http://a.example/ ann D/- -",
+    KIN[
+        3
+    ]: b"02/Nov/2026:00:02:13 +0000    161 10.20.1.12 TCP_MISS/200 1037 GET http://a.example/ ann D/- -",
     KIN[4]: b"1786353013.209 10.20.1.12 - http://a.example/",
-    KIN[5]: b'10.20.1.22 - u013 [02/Nov/2026:00:02:13 +0000] "GET http://a.example/ HTTP/1.1" 200 5 M:D',
-    KIN[6]: b'10.20.1.22 - u013 [02/Nov/2026:00:02:13 +0000] "GET http://a.example/ HTTP/1.1" 200 5 "-" "-" M:D',
-    KIN[7]: b'p:80 10.20.1.22 - u013 [02/Nov/2026:00:02:13 +0000] "GET http://a.example/ HTTP/1.1" 200 5 "-" "-"',
-    KIN[8]: b'10.20.1.22 - u013 [02/Nov/2026:00:02:13 +0000] "GET http://a.example/ HTTP/1.1" 200 5',
+    KIN[
+        5
+    ]: b'10.20.1.22 - u013 [02/Nov/2026:00:02:13 +0000] "GET http://a.example/ HTTP/1.1" 200 5 M:D',
+    KIN[
+        6
+    ]: b'10.20.1.22 - u013 [02/Nov/2026:00:02:13 +0000] "GET http://a.example/ HTTP/1.1" 200 5 "-" "-" M:D',
+    KIN[
+        7
+    ]: b'p:80 10.20.1.22 - u013 [02/Nov/2026:00:02:13 +0000] "GET http://a.example/ HTTP/1.1" 200 5 "-" "-"',
+    KIN[
+        8
+    ]: b'10.20.1.22 - u013 [02/Nov/2026:00:02:13 +0000] "GET http://a.example/ HTTP/1.1" 200 5',
     compiled(INSPECTED): b'10.20.1.22 - u013 [02/Nov/2026:00:02:13 +0000] "GET http://a.example/ '
     b'HTTP/1.1" 200 5359 "-" "x" TCP_MISS:HIER_DIRECT text/html 17320',
 }
@@ -254,12 +270,23 @@ CUSTOM: dict[str, tuple[str, bytes, dict[str, Any]]] = {
     "a time of one's own, URL in pieces": (
         '[%{%d/%b/%Y:%H:%M:%S %z}tl] %tr %>a %>Hs %Ss %<st %>st %rm %>rs %>rd %>rp %un "%{User-Agent}>h"',
         b'[25/Feb/2022:18:46:34 +0000] 62 10.0.0.1 200 NONE 214 0 GET http www.example.org /a%20b - "M (X)"',
-        {"time": 1645814794000, "url": "http://www.example.org/a%20b", "user": None, "bytes_down": 214, "user_agent": "M (X)"},
+        {
+            "time": 1645814794000,
+            "url": "http://www.example.org/a%20b",
+            "user": None,
+            "bytes_down": 214,
+            "user_agent": "M (X)",
+        },
     ),
     "bars between, a tunnel by the name of its hello": (
         "%{%s}tg|%>a|%un|%rm|%ru|%>Hs|%ssl::>sni|%ssl::bump_mode|%err_code/%err_detail|%tr",
         b"1786353013|10.0.0.1|CN=Ann B,O=x|CONNECT|203.0.113.9:443|200|www.example.org|splice|-/-|12",
-        {"time": 1786353013000, "user": "CN=Ann B,O=x", "url": "www.example.org:443", "duration_ms": 12},
+        {
+            "time": 1786353013000,
+            "user": "CN=Ann B,O=x",
+            "url": "www.example.org:443",
+            "duration_ms": 12,
+        },
     ),
     "the client behind another proxy, a name from several sources": (
         "%ts.%03tu %6tr %{X-Forwarded-For}>h %Ss/%03>Hs %<st %rm %ru %ul %ui %us %ue",

@@ -242,7 +242,9 @@ def _dated(lines: Lines, header: Header, date: bytes, _separator: bytes, offset:
     """What only directives say of each row: `@date`, where it has a time only, and `@offset`."""
     facts = dict(lines.facts)
     # `#Date: 2021-04-16 13:51:09 EST (UTC-0400)`: the digits are right, the label is not always.
-    found = re.search(rb"([+-]\d\d):?(\d\d)\b", offset) or re.search(rb"\(UTC([+-]\d\d):?(\d\d)\)", date)
+    found = re.search(rb"([+-]\d\d):?(\d\d)\b", offset) or re.search(
+        rb"\(UTC([+-]\d\d):?(\d\d)\)", date
+    )
     if found:
         facts["@offset"] = constant((found[1] + found[2]).decode(), len(lines))
     day = _day(date) if header.dateless else None
@@ -264,7 +266,7 @@ def _day(date: bytes) -> int | None:
             word = found[month].decode().lower()
             number = MONTHS.index(word) + 1 if word in MONTHS else int(word) if word.isdigit() else 0  # fmt: skip
             try:
-                return datetime(int(found[year]), number, int(found[day])).toordinal()  # noqa: DTZ001
+                return datetime(int(found[year]), number, int(found[day])).toordinal()
             except ValueError:
                 return None
     return None

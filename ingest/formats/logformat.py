@@ -7,13 +7,14 @@ in a format of one's own, URLs in pieces, header dumps in brackets (of which not
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest.formats import mapping, times
-from ingest.formats.arrays import absent, constant, text_of
+from ingest.formats.arrays import absent, codes_to_text, constant, text_of
 from ingest.formats.block import HASH, NOTHING_SAID, Block, Given, IntArray, Parsed, Reject
 from ingest.formats.lines import clean, coded
 
@@ -116,7 +117,9 @@ class Logformat:
             empty = empty | (lines.block.array[lines.block.starts] == HASH)
         found = pc.extract_regex(texts, pattern=self.pattern)
         fits = pc.is_valid(found).to_numpy(zero_copy_only=False) & ~empty
-        rejects = [Reject(int(n), f"no line of {self.title}") for n in np.flatnonzero(~fits & ~empty)]
+        rejects = [
+            Reject(int(n), f"no line of {self.title}") for n in np.flatnonzero(~fits & ~empty)
+        ]
         numbers = np.flatnonzero(fits)
         groups = found.filter(pa.array(fits))
         got = self._columns(groups)
@@ -143,7 +146,7 @@ class Logformat:
             made["seconds"] = got["started"]
         if "clock" in got and "seconds" not in got:
             piece = next(p for p in self.pieces if p.field == "clock")
-            said = Given(zone=times.ZoneInfo("UTC"), latest=given.latest) if piece.utc else given
+            said = Given(zone=ZoneInfo("UTC"), latest=given.latest) if piece.utc else given
             found = times.parse(made.pop("clock"), (piece.written,), said)
             made["when"] = found.ms.combine_chunks() if isinstance(found.ms, pa.ChunkedArray) else found.ms  # fmt: skip
             reasons = {int(numbers[row]): told for row, told in found.reasons.items()}
@@ -244,7 +247,7 @@ def _address(got: dict[str, pa.DictionaryArray], count: int) -> pa.DictionaryArr
         return url
     columns = [url, *(got.get(n, empty) for n in names), got.get("sni", empty)]
     indices, combinations = mapping.distinct(columns)
-    return mapping.codes_to_text(indices, [_joined(*parts) for parts in combinations])
+    return codes_to_text(indices, [_joined(*parts) for parts in combinations])
 
 
 def _joined(url: str | None, scheme: str | None, host: str | None, port: str | None, path: str | None, sni: str | None) -> str | None:  # fmt: skip
