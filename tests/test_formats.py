@@ -30,7 +30,7 @@ INSPECTED = (
     '"%{User-Agent}>h" %Ss:%Sh %mt %tr'
 )
 DEV = Path(__file__).parent.parent.parent / "shared/truth/dev/full/access.log.gz"
-GOOD = {
+GOOD: dict[Format, bytes] = {
     SQUID: b"1786353013.209    161 10.20.1.12 TCP_MISS/200 1037 GET http://a.example/ ann - text/html",
     SQUID_COMBINED: b'10.20.1.22 - u013 [02/Nov/2026:00:02:13 +0000] "GET http://a.example/ HTTP/1.1"'
     b' 200 5359 "-" "a \\"b\\" c" TCP_MISS:HIER_DIRECT',
@@ -107,7 +107,7 @@ def check(one: dict[str, Any], parsed: Parsed, line: int) -> None:
 def test_a_line_is_what_the_example_says(one: dict[str, Any], place: str) -> None:
     """Alone, and wherever it stands among good lines, which it does not touch."""
     format_ = format_of(one)
-    good = GOOD[format_]  # type: ignore[index]
+    good = GOOD[format_]
     lines, at = {
         "alone": ([raw(one)], 0),
         "first": ([raw(one), good, good], 0),
@@ -182,7 +182,7 @@ def blocks(draw: st.DrawFn, good: bytes) -> list[bytes]:
 def test_good_lines_among_junk_are_read_and_every_line_is_counted(
     format_: Format, data: st.DataObject
 ) -> None:
-    good = GOOD[format_]  # type: ignore[index]
+    good = GOOD[format_]
     lines = data.draw(blocks(good))
     parsed = format_.parse(Block(b"".join(line + b"\n" for line in lines)), LONDON)
     (alone,) = format_.parse(Block(good + b"\n"), LONDON).rows.drop_columns(["line"]).to_pylist()
