@@ -15,9 +15,10 @@ from ingest.formats.described import Described
 from ingest.formats.description import Description
 from ingest.formats.recognise import CERTAIN, Format, Recognised, recognise
 from ingest.formats.squid import APACHE, KIN, SQUID, SQUID_COMBINED, compiled
+from ingest.formats.tinyproxy import TINYPROXY
 
 PRODUCTS = Path(str(files("ingest.formats"))) / "products"
-COMPILED: tuple[Format, ...] = (SQUID, SQUID_COMBINED, APACHE, *KIN)
+COMPILED: tuple[Format, ...] = (SQUID, SQUID_COMBINED, APACHE, *KIN, TINYPROXY)
 
 
 @cache
