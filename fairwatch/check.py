@@ -157,7 +157,7 @@ def _begin(origin: Origin, stream: Stream, formats: Sequence[Format], assumed: A
     latest = int(origin.facts().modified * 1000)
     said = Given(b"", assumed.zone, assumed.order, latest, columns=assumed.columns)
     found = recognise(stream.sample[:SAMPLE], formats, said)
-    format_ = found.format or (formats[0] if len(formats) == 1 else None)
+    format_ = found.format or (formats[0] if len({f.name for f in formats}) == 1 else None)
     under_way = Reading(stream, format_, found.confidence, found.reason, said)
     if format_ is None:
         return under_way

@@ -286,7 +286,7 @@ class _Reading:
         said, sample = self._said(), stream.sample[: 64 << 10]
         recognised = recognise(sample, self.task.formats, said)
         format_ = recognised.format or (
-            self.task.formats[0] if len(self.task.formats) == 1 else None
+            self.task.formats[0] if len({f.name for f in self.task.formats}) == 1 else None
         )
         if format_ is None and stream.sample.strip():
             raise UnreadableInput(

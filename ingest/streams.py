@@ -14,6 +14,7 @@ from typing import Any
 
 from errors import UnreadableInput
 from ingest.arrival import SLACK, LocalFile, Origin
+from ingest.documents import EntryLines, is_document
 from ingest.layers import (
     UNREADABLE,
     Cleaned,
@@ -120,7 +121,7 @@ class Stream:
         source: Readable = self._raw
         start = self._start(source)
         self.packed = compression(start)
-        if self.packed or self._origin.remote or charset(start)[0]:
+        if self.packed or self._origin.remote or charset(start)[0] or is_document(start):
             # Read once: a connection or an archive cannot be read again for its digest.
             source = self._tee = Hashed(Pushed(start, source))
             start = b""
@@ -131,6 +132,9 @@ class Stream:
             source = Exactly(source)
             start = self._start(source)
         source = Pushed(start, source)
+        if is_document(start):
+            source = EntryLines(source, self._limit)
+            start = b""
         if (told := strange(start)) is not None:
             raise UnreadableInput(f"{self.name}: {told}.")
         self.charset, mark = charset(start)

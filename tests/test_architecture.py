@@ -31,6 +31,7 @@ ONLY_IN = {
     "apscheduler": {"scheduler"},
     "duckdb": {"analytics"},
     "holidays": {"config"},
+    "ijson": {"ingest"},
     "jinja2": {"reports"},
     "ldap3": {"fairwatch"},  # it talks to the network
     "pandas": {"reports"},

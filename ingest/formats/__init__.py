@@ -14,10 +14,11 @@ from ingest.formats.block import NOTHING_SAID, Block, Given, Parsed
 from ingest.formats.described import Described
 from ingest.formats.description import Description
 from ingest.formats.recognise import CERTAIN, Format, Recognised, recognise
-from ingest.formats.squid import APACHE, SQUID, SQUID_COMBINED, compiled
+from ingest.formats.squid import APACHE, KIN, SQUID, SQUID_COMBINED, compiled
+from ingest.formats.tinyproxy import TINYPROXY
 
 PRODUCTS = Path(str(files("ingest.formats"))) / "products"
-COMPILED: tuple[Format, ...] = (SQUID, SQUID_COMBINED, APACHE)
+COMPILED: tuple[Format, ...] = (SQUID, SQUID_COMBINED, APACHE, *KIN, TINYPROXY)
 
 
 @cache
@@ -37,7 +38,7 @@ def described(path: Path) -> Described:
 def all_formats() -> tuple[Format, ...]:
     """Every format that comes with Fairwatch: products first, then those that guess by names."""
     found = [described(path) for path in sorted(PRODUCTS.glob("*.yaml"))]
-    return (*COMPILED, *sorted(found, key=lambda f: f.generic))
+    return (*COMPILED, *sorted(found, key=lambda f: (f.generic, f.broad)))
 
 
 def own(folder: Path | None) -> list[Format]:

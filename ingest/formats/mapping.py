@@ -364,8 +364,8 @@ def _taken(named: Named, take: Take) -> pa.DictionaryArray | None:
     if take.words is not None:
         words = take.words
         column = text_of(column, lambda text: words.get(text, words.get("*")))
-    if take.decode:
-        column = text_of(column, DECODERS[take.decode])
+    for decode in take.decode:
+        column = text_of(column, DECODERS[decode])
     if take.from_ and take.value is not None:
         column = text_of(column, lambda _: take.value)
     if take.when:
@@ -488,8 +488,8 @@ def _url(got: dict[str, pa.DictionaryArray | None], count: int) -> pa.Dictionary
         return constant(None, count) if url is None else rooted(url)
     none = constant(None, count)
     places, known = distinct([none if c is None else c for c in (scheme, host, port)])
-    authority = codes_to_text(places, [_authority(*place) for place in known]).cast(pa.string())
-    before = codes_to_text(places, [_before(*place) for place in known]).cast(pa.string())
+    authority = codes_to_text(places, [authority_of(*place) for place in known]).cast(pa.string())
+    before = codes_to_text(places, [root_of(*place) for place in known]).cast(pa.string())
     rest = _rest(url, path, query, count)
     made = pc.if_else(pc.is_null(rest), authority, pc.binary_join_element_wise(before, rest, ""))
     if url is None:
@@ -567,7 +567,8 @@ def _rooted(url: str) -> str | None:
     return None if url.startswith("/") else f"//{url}"
 
 
-def _authority(scheme: str | None, host: str | None, port: str | None) -> str | None:
+def authority_of(scheme: str | None, host: str | None, port: str | None) -> str | None:
+    """Host and port; the scheme's own port is left out."""
     if not host or " " in host:  # a value cut within the next key: `203.0.113.9 dp`
         return None
     colons = host.count(":")
@@ -579,9 +580,9 @@ def _authority(scheme: str | None, host: str | None, port: str | None) -> str | 
     return host if DEFAULT_PORTS.get((scheme or "").lower()) == port else f"{host}:{port}"
 
 
-def _before(scheme: str | None, host: str | None, port: str | None) -> str | None:
+def root_of(scheme: str | None, host: str | None, port: str | None) -> str | None:
     """What stands before the path."""
-    authority = _authority(scheme, host, port)
+    authority = authority_of(scheme, host, port)
     if authority is None:
         return None
     return f"{scheme.lower()}://{authority}" if scheme else f"//{authority}"

@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,10 +21,12 @@ from ingest.formats.arrays import (
     constant,
     encoded,
     epoch_ms,
+    text_of,
     values_of,
 )
 from ingest.formats.block import NOTHING_SAID, RAW, Block, Given, Parsed, Reject
 from ingest.formats.delimited import Column, Layout, read_columns
+from ingest.formats.logformat import Logformat
 from ingest.formats.mapping import grains
 
 NATIVE = "%ts.%03tu %6tr %>a %Ss/%03>Hs %<st %rm %ru %[un %Sh/%<a %mt"
@@ -123,20 +126,42 @@ class Squid:
         fields: dict[str, pa.Array] = {}
         for index, parts in enumerate(self.columns):
             _fields(parts, read.table[_label(index, parts)], fields)
-        return _rows(fields, read.table["line"], read.rejects, read.ignored)
+        return rows_of(fields, read.table["line"], read.rejects, read.ignored)
 
 
-def compiled(logformat: str) -> Squid:
+def compiled(logformat: str) -> "Squid | Logformat":
     """The site's own logformat line; raises BadConfiguration where it cannot give rows."""
     text = re.sub(r"^\s*(logformat\s+\S+\s+)?", "", logformat).strip()
-    format_ = Squid("squid", "Squid, the site's own logformat", text)
-    names = {p.name for parts in format_.columns for p in parts}
-    for need, codes in (("url", "%ru"), ("client", "%>a")):
-        if need not in names:
-            raise BadConfiguration(f"logformat: found no {codes}; expected it in {text!r}.")
-    if not names & {"seconds", "clock"}:
+    title = "Squid, the site's own logformat"
+    plain, other = Squid("squid", title, text), Logformat("squid", title, text)
+    names = other.fields
+    if not names & {"url", "host", "sni"}:
+        raise BadConfiguration(f"logformat: found no %ru; expected it in {text!r}.")
+    if not names & {"client", "user", "forwarded"}:
+        raise BadConfiguration(f"logformat: found no %>a; expected it in {text!r}.")
+    if not names & {"seconds", "clock", "started"}:
         raise BadConfiguration(f"logformat: found no %ts or %tl in {text!r}; a line needs a time.")
-    return format_
+    return plain if _simple(text, names) else other
+
+
+SIMPLE = re.compile(
+    r"%-?\d*(?:\{[\w-]+\})?(?:ts|tu|tr|dt|>a|>A|>p|<a|<A|<p|la|lp|>la|>lp|Ss|Sh|>?Hs|<st|>st|st|>?rm|>?ru|rv|un|ul|mt|>h)(?![A-Za-z_])"
+)
+
+
+def _simple(text: str, names: set[str]) -> bool:
+    """Whether blanks alone tell the columns apart, with codes whose values hold none."""
+    if names & {"scheme", "host", "port", "path", "sni", "forwarded"} or "url" not in names:
+        return False
+    if "client" not in names or text.count("%un") + text.count("%ul") + text.count("%[un") > 1:
+        return False
+    known = text.replace("[%tl]", "%ts").replace("%[un", "%un").replace("%[ui", "%un")
+    known = known.replace("%http::", "%")
+    bare = [c for c in re.findall(r'"[^"]*"|\S+', known) if not c.startswith('"')]
+    if any("{" in column for column in bare):
+        return False  # a header may hold blanks
+    left = SIMPLE.sub("", known)
+    return "%" not in left and not re.search(r"[\t|,;]", left)
 
 
 def _label(index: int, parts: list[Part]) -> str:
@@ -201,9 +226,10 @@ def _fields(parts: list[Part], column: pa.ChunkedArray, fields: dict[str, pa.Arr
             )
 
 
-def _rows(
+def rows_of(
     fields: dict[str, pa.Array], lines: pa.ChunkedArray, rejects: list[Reject], ignored: int
 ) -> Parsed:
+    """Rows of columns by field; `seconds`, `clock` with `zone`, or `when` (ms) is their time."""
     count = len(lines)
     made: dict[str, pa.Array] = {"line": lines.combine_chunks(), "time": _time(fields, count)}
     for name in ("user", "client", "method", "url", "referrer", "content_type", "user_agent"):
@@ -219,6 +245,9 @@ def _rows(
             if pa.types.is_dictionary(column.type)
             else column
         )
+    if made["user"].null_count < count:
+        # Squid writes a name as it writes a URL: `EXAMPLE%5Cann`.
+        made["user"] = text_of(made["user"], lambda name: unquote(name, errors="replace"))
     made["device_category"] = constant(None, count)
     made["grain"] = grains(made["url"], made["method"])
     table = pa.table([made[f.name] for f in RAW], schema=RAW)
@@ -250,6 +279,8 @@ def _set_aside(parsed: Parsed) -> Parsed:
 
 
 def _time(fields: dict[str, pa.Array], count: int) -> pa.Array:
+    if "when" in fields:
+        return fields["when"]
     if "seconds" in fields:
         seconds = fields["seconds"]
         if pa.types.is_dictionary(seconds.type):
@@ -325,4 +356,16 @@ def verdict(result: str | None, status: str | None) -> str:
 SQUID = Squid("squid", "Squid native", NATIVE)
 SQUID_COMBINED = Squid("combined", "Squid combined", COMBINED)
 APACHE = Squid("combined", "Apache combined", APACHE_COMBINED, "Apache httpd 2.x")
-__all__ = ["APACHE", "SQUID", "SQUID_COMBINED", "TEXT", "Squid", "compiled"]
+CLF = '%>a %ui %un [%tl] "%rm %ru HTTP/%rv" %>Hs %<st'
+KIN = (
+    Logformat("squid", "Squid native with request and reply headers", NATIVE.replace("%[un", "%un") + " [%>h] [%<h]"),
+    Logformat("squid", "Squid native with referer and agent", NATIVE.replace("%[un", "%un") + ' "%{Referer}>h" "%{User-Agent}>h"'),
+    Logformat("squid", "Squid native with a time in words", "%{%Y-%m-%dT%H:%M:%S}tl.%03tu %6tr %>a %Ss/%03>Hs %<st %rm %ru %un %Sh/%<a %mt"),
+    Logformat("squid", "Squid native with common's time", "%tl %6tr %>a %Ss/%03>Hs %<st %rm %ru %un %Sh/%<a %mt"),
+    Logformat("squid", "Squid referrer", "%ts.%03tu %>a %{Referer}>h %ru"),
+    Logformat("combined", "Squid common", CLF + " %Ss:%Sh"),
+    Logformat("combined", "Squid combined, any names", CLF + ' "%{Referer}>h" "%{User-Agent}>h" %Ss:%Sh'),
+    Logformat("combined", "Apache combined with virtual hosts", "%V:%lp " + CLF + ' "%{Referer}>h" "%{User-Agent}>h"', "Apache httpd 2.x"),
+    Logformat("combined", "common log format", CLF, "Apache httpd, tinyproxy and others"),
+)  # fmt: skip
+__all__ = ["APACHE", "KIN", "SQUID", "SQUID_COMBINED", "TEXT", "Squid", "compiled"]

@@ -1,0 +1,192 @@
+"""Logs that are one JSON document (HAR): read as they unfold, handed on as one small line an entry.
+
+Bodies, cookies and headers never leave this module; what an entry may cost is bounded, however long
+its texts and however deep its nesting.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import ijson
+import orjson
+
+SNIFFED = 4096
+DEEPEST = 64
+LONGEST_TEXT = 16 << 10
+CHUNK = 64 << 10
+ENTRY = ("log", "entries")
+HAR = re.compile(rb'^(?:\xef\xbb\xbf)?\s*\{\s*"log"\s*:\s*\{')
+WANTED = frozenset(
+    {
+        "startedDateTime", "time", "request.method", "request.url", "request.bodySize",
+        "request.headersSize", "response.status", "response.bodySize", "response.headersSize",
+        "response._transferSize", "response.content.mimeType", "response.content.size",
+        "serverIPAddress", "clientIPAddress", "_clientIPAddress", "_clientAddress", "_clientIP",
+        "_userName", "_user", "_resourceType",
+    }
+)  # fmt: skip
+HEADERS = {"referer": "referrer", "user-agent": "user_agent", "x-forwarded-for": "forwarded", "x-client-ip": "forwarded"}  # fmt: skip
+
+
+class Source(Protocol):
+    """Bytes in order."""
+
+    def read(self, size: int, /) -> bytes: ...
+    def close(self) -> None: ...
+
+
+def is_document(sample: bytes) -> bool:
+    """Whether a file that begins so is an HTTP Archive written over any number of lines."""
+    return bool(HAR.match(sample[:SNIFFED]))
+
+
+class Damaged(OSError):
+    """The document is no JSON, ends early, or is nested beyond reason."""
+
+
+class EntryLines:
+    """A document's entries as lines of JSON, read like a file; raises Damaged, after what was whole.
+
+    `limit`: how many bytes the document may have.
+    """
+
+    def __init__(self, source: Source, limit: int) -> None:
+        self._source = source
+        self._lines = self._entries(_Shortened(source, limit))
+        self._left = b""
+        self._damage: Damaged | None = None
+
+    def read(self, size: int, /) -> bytes:
+        """Up to `size` bytes; fewer only at the end."""
+        pieces = [self._left]
+        held = len(self._left)
+        while held < size and self._damage is None:
+            try:
+                line = next(self._lines, b"")
+            except (ijson.JSONError, UnicodeDecodeError, RecursionError) as error:
+                self._damage = Damaged(f"the JSON document is damaged ({type(error).__name__})")
+                break
+            except Damaged as error:
+                self._damage = error
+                break
+            if not line:
+                break
+            pieces.append(line)
+            held += len(line)
+        data = b"".join(pieces)
+        self._left = data[size:]
+        if not data and self._damage is not None:
+            raise self._damage
+        return data[:size]
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._source.close()
+
+    def _entries(self, source: "_Shortened") -> Iterator[bytes]:
+        path: list[str] = []  # the keys that lead to where the reader stands; [] for arrays
+        one: dict[str, Any] = {}
+        header: dict[str, str] = {}
+        for event, value in ijson.basic_parse(source, buf_size=CHUNK, use_float=True):
+            if event == "map_key":
+                path[-1] = value if isinstance(value, str) else ""
+            elif event in ("start_map", "start_array"):
+                path.append("[]" if event == "start_array" else "")
+                if len(path) > DEEPEST:
+                    raise Damaged(f"the JSON document is nested more than {DEEPEST} deep")
+            elif event in ("end_map", "end_array"):
+                path.pop()
+                if event == "end_map" and _is_entry(path):
+                    yield orjson.dumps(one) + b"\n"
+                    one = {}
+                elif header:
+                    _take_header(one, header)
+                    header = {}
+            elif path[:2] == ["log", "entries"] and len(path) > 3:
+                _take(one, header, path[3:], value)
+
+
+def _is_entry(path: list[str]) -> bool:
+    return path == ["log", "entries", "[]"]
+
+
+def _take(one: dict[str, Any], header: dict[str, str], path: list[str], value: Any) -> None:
+    """Keep a value that is wanted, shortened; of headers only name and value, until they are judged."""
+    name = ".".join(path)
+    if name in WANTED and name not in one:
+        one[name] = value[:LONGEST_TEXT] if isinstance(value, str) else value
+    elif name in ("request.headers.[].name", "request.headers.[].value") and isinstance(value, str):
+        header[path[-1]] = value[:LONGEST_TEXT]
+
+
+def _take_header(one: dict[str, Any], header: dict[str, str]) -> None:
+    name = HEADERS.get(header.get("name", "").lower())
+    if name and "value" in header:
+        one.setdefault(name, header["value"])
+
+
+class _Shortened:
+    """The bytes of a document with the inside of overlong texts left out: a body is never held."""
+
+    def __init__(self, source: Source, limit: int) -> None:
+        self._source, self._left = source, limit
+        self._inside = False
+        self._escaped = False
+        self._text = b""
+
+    def read(self, size: int = CHUNK) -> bytes:
+        """About `size` bytes of the document; empty at its end."""
+        if size <= 0:
+            return b""
+        while data := self._source.read(max(size, 1)):
+            self._left -= len(data)
+            if self._left < 0:
+                raise Damaged("the JSON document is longer than a file of its size may unpack to")
+            if kept := self._cut(bytes(data)):
+                return kept
+        return b""
+
+    def _cut(self, data: bytes) -> bytes:
+        kept: list[bytes] = []
+        at = 0
+        while at < len(data):
+            if not self._inside:
+                quote = data.find(b'"', at)
+                end = len(data) if quote < 0 else quote + 1
+                kept.append(data[at:end])
+                self._inside, self._text, at = quote >= 0, b"", end
+                continue
+            end, closed = self._end(data, at)
+            if len(self._text) <= LONGEST_TEXT:
+                self._text += data[at:end]
+            if closed:
+                kept.append(_whole(self._text) + b'"')
+                self._inside = False
+            at = end + closed
+        return b"".join(kept)
+
+    def _end(self, data: bytes, at: int) -> tuple[int, bool]:
+        """Where the text that goes on at `at` ends in this piece, and whether it closes there."""
+        match = TEXT.match(data, at + self._escaped)
+        end = match.end() if match else at
+        if end < len(data) and data[end] == ord('"'):
+            self._escaped = False
+            return end, True
+        self._escaped = data[end:] == b"\\"
+        return len(data), False
+
+
+TEXT = re.compile(rb'(?:[^"\\]|\\.)*+', re.DOTALL)
+UNITS = re.compile(
+    rb"(?:[^\\]|\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u(?![dD][89abAB])[0-9A-Fa-f]{4}|\\[^u])*+",
+    re.DOTALL,
+)
+
+
+def _whole(text: bytes) -> bytes:
+    """A text, or its beginning: cut where no escape and no letter of several bytes is open."""
+    if len(text) <= LONGEST_TEXT:
+        return text
+    units = UNITS.match(text[:LONGEST_TEXT])
+    return (units[0] if units else b"").decode("utf-8", "ignore").encode()
