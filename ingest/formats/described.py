@@ -111,7 +111,7 @@ class Described:
         elif layout.engine == "pairs":
             columns, left = Pairs(lines, _syntax(layout, lines)), none
         elif layout.engine == "json":
-            objects = Objects(lines)
+            objects = Objects(lines, layout.within)
             columns, rejects, left = objects, objects.rejects, none
         elif layout.engine == "pattern":
             columns, left = _matched(lines, layout.patterns)
@@ -175,7 +175,7 @@ def _marked(lines: Lines, layout: Layout) -> Mask:
 def _syntax(layout: Layout, lines: Lines) -> Syntax:
     between, spaced = layout.between, layout.spaced
     if layout.engine == "cef":
-        return Syntax(b" ", b"=", b"", spaced=True, escapes=True)
+        return Syntax(b" ", b"=", b"", spaced=True, escapes=True, keys=tuple(layout.keys))
     if layout.engine == "leef":
         return Syntax(_leef_delimiter(lines), b"=", b"", spaced=False, escapes=False)
     return Syntax(
@@ -185,6 +185,7 @@ def _syntax(layout: Layout, lines: Lines) -> Syntax:
         spaced=spaced,
         escapes=layout.escapes,
         blank_keys=layout.blank_keys,
+        keys=tuple(layout.keys),
     )
 
 

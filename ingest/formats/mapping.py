@@ -151,7 +151,9 @@ def first_of(columns: Sequence[pa.DictionaryArray]) -> pa.DictionaryArray:
         if found.null_count == len(found):
             found = other
             continue
-        found = coded(pc.coalesce(found.cast(pa.string()), other.cast(pa.string())))
+        found = coded(
+            pc.coalesce(*(c.dictionary.take(c.indices) for c in (found, other)))
+        )
     return found
 
 
@@ -327,8 +329,9 @@ def _offset_only(zone: pa.DictionaryArray) -> pa.DictionaryArray:
 
 
 def _glued(columns: Sequence[pa.DictionaryArray], *, skip: bool = False, by: str = " ") -> pa.DictionaryArray:  # fmt: skip
-    texts = [c.cast(pa.string()) for c in columns]
-    nulls = "skip" if skip else "emit_null"
+    texts = [c.dictionary.take(c.indices) for c in columns]
+    # Not `skip`: where all are null, Arrow (21) leaves the row out.
+    nulls = "replace" if skip else "emit_null"
     return coded(pc.binary_join_element_wise(*texts, by, null_handling=nulls))
 
 
@@ -352,7 +355,7 @@ def _taken(named: Named, take: Take) -> pa.DictionaryArray | None:
             return None
         column = _glued(columns, by=take.join) if take.join is not None else first_of(columns)
     else:
-        column = constant(take.value, len(named))
+        column = constant(take.value or None, len(named))
     if take.match:
         found = pc.extract_regex(column.dictionary, pattern=_grouped(take.match))
         column = codes_to_text(column.indices, _filled(found.field("x")))
@@ -396,6 +399,7 @@ DECODERS: dict[Decode, Callable[[str], str | None]] = {
     "plus": lambda text: text.replace("+", " "),
     "base64": _base64,
     "dns": _dns,
+    "backslash": lambda text: re.sub(r"\\([^A-Za-z0-9])", r"\1", text),
 }
 
 

@@ -14,10 +14,15 @@ DEEPEST = 12
 
 
 class Objects:
-    """Parsed objects of lines; `rejects`: lines that hold none."""
+    """Parsed objects of lines; `rejects`: lines that hold none.
 
-    def __init__(self, lines: Lines) -> None:
+    `within`: names of objects whose values are laid over those beside them (`{"event": {…}}`).
+    """
+
+    def __init__(self, lines: Lines, within: Sequence[str] = ()) -> None:
         found, good, bad = _load(lines)
+        for name in within:
+            found = [{**one, **inner} if isinstance(inner := one.get(name), dict) else one for one in found]  # fmt: skip
         self.objects: Sequence[dict[str, Any]] = found
         self.lines = lines.take(good)
         self.numbers = self.lines.numbers

@@ -4,6 +4,7 @@ A key is a run of letters, digits and `_ . - @ #` after a separator; a value is 
 next separator, or (`spaced`) at the next key.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +26,8 @@ ALWAYS_BETWEEN = b"\n\t [(<{;,|"
 class Syntax:
     """How pairs are written: what stands between them, the sign, quotes; `spaced` values hold blanks.
 
-    `blank_keys`: keys may hold blanks (`Prefilter Policy: …`).
+    `blank_keys`: keys may hold blanks (`Prefilter Policy: …`). `keys`: nothing else is a key, where
+    values hold `=` and blanks that nothing escapes.
     """
 
     between: bytes = b" "
@@ -34,6 +36,7 @@ class Syntax:
     spaced: bool = False
     escapes: bool = False
     blank_keys: bool = False
+    keys: tuple[str, ...] = ()
 
 
 class Pairs:
@@ -77,6 +80,14 @@ class Pairs:
         self._words = np.ndarray((len(padded) - 7,), dtype="<u8", buffer=padded.data, strides=(1,))
         self._lengths = self.ends - self.starts
         self._tails = _masked(self._words[self.ends + PAD - 8], self._lengths)
+        if syntax.keys:
+            self._only(syntax.keys)
+
+    def _only(self, keys: Sequence[str]) -> None:
+        """Keep the pairs with these keys."""
+        found = np.sort(np.concatenate([self._find(key.encode()) for key in keys]))
+        self.starts, self.ends, self.line = self.starts[found], self.ends[found], self.line[found]
+        self._lengths, self._tails = self._lengths[found], self._tails[found]
 
     @property
     def counts(self) -> IntArray:
@@ -96,8 +107,16 @@ class Pairs:
         if name in self.lines.facts:
             return self.lines.facts[name]
         if name not in self._made:
-            self._made[name] = self._make(name)
+            self._made[name] = self._before() if name == "@before" else self._make(name)
         return self._made[name]
+
+    def _before(self) -> pa.DictionaryArray:
+        """What stands before the first key of each line."""
+        block = self.lines.block
+        line, first = np.unique(self.line, return_index=True)
+        ends = block.starts.copy()
+        ends[line] = self.starts[first]
+        return coded(between(block, block.starts, ends))
 
     def _make(self, name: str) -> pa.DictionaryArray | None:
         found = self._find(name.encode())
