@@ -70,12 +70,28 @@ class Described:
 
     def parse(self, block: Block, given: Given = NOTHING_SAID) -> Parsed:
         """Rows of schema RAW; raises nothing for whatever stands in the lines."""
-        lines, why = _begun(block, comments=self._headed is None)
+        return self.read(clean(block), given)
+
+    def read(self, lines: Lines, given: Given) -> Parsed:
+        """The same, of lines that came out of an envelope, with what it said of them."""
+        lines, why = _begun(lines, comments=self._headed is None)
         if any(one.multiline for one in self._layouts) and b'"' in lines.block.data:
             joined, kept = records(lines.block, ord('"'))
-            lines = Lines(joined, lines.numbers[kept])
-        parts = [Parsed(RAW.empty_table(), why=why)]
-        bare, headed = lines, None
+            facts = {name: column.take(pa.array(kept)) for name, column in lines.facts.items()}
+            lines = Lines(joined, lines.numbers[kept], facts)
+        parts, left, headed = self._laid_out(lines, given)
+        if len(left) and headed is not None and headed is not left:
+            # A relay sets its own header before the one that is there.
+            more, left, _ = self._laid_out(headed, given)
+            parts += more
+        said = f"no line of {self.title}"
+        rejects = [Reject(int(n), said) for n in left.numbers]
+        return mapping.together([Parsed(RAW.empty_table(), rejects, why), *parts])
+
+    def _laid_out(self, bare: Lines, given: Given) -> tuple[list[Parsed], Lines, Lines | None]:
+        """What the layouts read; the lines none of them fits, as they are and without their header."""
+        parts: list[Parsed] = []
+        headed: Lines | None = None
         for layout in self._layouts:
             if not len(bare):
                 break
@@ -91,11 +107,10 @@ class Described:
             rest = np.flatnonzero(~mine)
             if len(left):
                 rest = np.sort(np.concatenate((rest, chosen[left])))
+            headed = None if headed is bare else headed
             bare = bare.take(rest)
             headed = headed.take(rest) if headed is not None else None
-        said = f"no line of {self.title}"
-        parts.append(Parsed(RAW.empty_table(), [Reject(int(n), said) for n in bare.numbers]))
-        return mapping.together(parts)
+        return parts, bare, headed
 
     def _read(self, layout: Layout, lines: Lines, given: Given) -> tuple[Parsed, IntArray]:
         """What a layout makes of its lines, and which of them it leaves to the next layout."""
@@ -147,9 +162,8 @@ class Described:
         return mapping.together(parts)
 
 
-def _begun(block: Block, *, comments: bool) -> tuple[Lines, Counter[str]]:
-    """Clean lines without the blank ones (and comments); what was ignored."""
-    lines = clean(block)
+def _begun(lines: Lines, *, comments: bool) -> tuple[Lines, Counter[str]]:
+    """Lines without the blank ones (and comments); what was ignored."""
     why: Counter[str] = Counter()
     if not len(lines):
         return lines, why

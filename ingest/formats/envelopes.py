@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest.formats.block import IntArray
-from ingest.formats.lines import Lines, coded, from_texts
-from ingest.formats.objects import Objects
+from ingest.formats.lines import Lines, coded
 
-PRI = r"^ ?(?:<(?P<pri>\d{1,3})>:?)? ?"
+# `123 <134>1 …`: a frame that counts its bytes (RFC 6587) before the priority.
+PRI = r"^ ?(?:(?:\d{1,6} )?<(?P<pri>\d{1,3})>:?)? ?"
 ISO = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]{1,2}\d{1,2}:?\d\d)?"
 MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 CLOCK = r"\d\d:\d\d:\d\d(?:[.,]\d{1,6})?"
@@ -28,30 +28,15 @@ HEADS = (
     PRI
     + rf"(?P<time>(?:\d{{4}} )?{MONTH} {{1,2}}\d{{1,2}}(?: \d{{4}})? {CLOCK}(?: \d{{4}})?)(?: [A-Z]{{2,5}})?:? +{HOST}{TAG}",
     PRI + rf"(?P<time>{ISO}),? +{HOST}{TAG}",
-    r"^ ?<(?P<pri>\d{1,3})>(?P<time>)(?P<host>)" + TAG,
+    r"^ ?(?:\d{1,6} )?<(?P<pri>\d{1,3})>(?P<time>)(?P<host>)" + TAG,
 )
+CRI = rf"^(?P<time>{ISO}) (?P<host>)(?P<tag>stdout|stderr) F (?P<pri>)"
+HEADS = (CRI, *HEADS)
 SYSLOG = [re.compile(head) for head in HEADS]
 CEF = r"^(?:CEF: ?)?(?P<v>\d{1,2})\|(?P<vendor>(?:[^|\\]|\\.)*)\|(?P<product>(?:[^|\\]|\\.)*)\|(?P<version>(?:[^|\\]|\\.)*)\|(?P<class>(?:[^|\\]|\\.)*)\|(?P<name>(?:[^|\\]|\\.)*)\|(?P<severity>(?:[^|\\]|\\.)*)\|"
 CEF_EMPTY = r"^CEF: ?\d\|\|"
 LEEF = r"^LEEF: ?(?P<v>[12](?:\.0)?)\|(?P<vendor>[^|]*)\|(?P<product>[^|]*)\|(?P<version>[^|]*)\|(?P<class>[^|]*)\|"
 LEEF_DELIMITER = r"^(?P<delimiter>x[0-9A-Fa-f]{2}|0x[0-9A-Fa-f]{2}|[^\w\s=])?\|"
-WRAPPED_IN = (
-    "_raw",
-    "raw",
-    "log",
-    "MESSAGE",
-    "message",
-    "msg",
-    "event.original",
-    "SyslogMessage",
-    "RawData",
-    "rawEvent",
-    "textPayload",
-    "line",
-    "log.original",
-    "data",
-)
-"""Where carriers of log lines (journald, Docker, shippers, clouds) put the line itself."""
 
 
 def syslog(lines: Lines) -> Lines:
@@ -115,19 +100,3 @@ def headed(lines: Lines, pattern: str, prefix: str) -> tuple[Lines, IntArray]:
         if f.name not in ("all", "v")
     }
     return some.at(some.block.starts + length, {**some.facts, **facts}), fits
-
-
-def unwrapped(lines: Lines, name: str) -> Lines:
-    """The lines that JSON objects carry under `name`; `@wrapper.time`: when the carrier says it was."""
-    objects = Objects(lines)
-    column = objects.column(name)
-    facts = {}
-    for other in ("time", "timestamp", "@timestamp", "__REALTIME_TIMESTAMP", "TimeGenerated"):
-        moment = objects.column(other)
-        if moment is not None and moment.null_count < len(moment):
-            facts["@wrapper.time"] = moment
-            break
-    there = np.flatnonzero(pc.is_valid(column).to_numpy(zero_copy_only=False))
-    texts = column.cast(pa.string()).take(pa.array(there))
-    facts = {k: v.take(pa.array(there)) for k, v in facts.items()}
-    return from_texts(texts, objects.numbers[there], facts)

@@ -151,9 +151,7 @@ def first_of(columns: Sequence[pa.DictionaryArray]) -> pa.DictionaryArray:
         if found.null_count == len(found):
             found = other
             continue
-        found = coded(
-            pc.coalesce(*(c.dictionary.take(c.indices) for c in (found, other)))
-        )
+        found = coded(pc.coalesce(*(c.dictionary.take(c.indices) for c in (found, other))))
     return found
 
 
@@ -312,10 +310,23 @@ def _time(rules: Rules, named: Named, given: Given) -> tuple[pa.Array, dict[int,
             reasons = {**reasons, **found.reasons}
         if not made.null_count:
             return made, {}, folded
-    if made is None:
-        return pa.nulls(len(named), pa.int64()), reasons, folded
+    made = _carriers_time(rules, named, given, made)
     null = pc.is_null(made).to_numpy(zero_copy_only=False)
     return made, {row: r for row, r in reasons.items() if null[row]}, folded
+
+
+def _carriers_time(rules: Rules, named: Named, given: Given, made: pa.Array | None) -> pa.Array:
+    """The time a carrier gives a record, where the record itself says none at all."""
+    made = pa.nulls(len(named), pa.int64()) if made is None else made
+    moment = named.column("@wrapper.time")
+    if moment is None:
+        return made
+    silent = pc.is_null(made)
+    for name in {name for way in rules.time for name in way.from_} - {"@wrapper.time"}:
+        if (column := named.column(name)) is not None:
+            silent = pc.and_(silent, pc.is_null(column))
+    found = times.parse(moment, ("epoch", "iso", "%Y-%m-%d %H:%M:%S%f %Z"), given).ms
+    return pc.if_else(silent, found, made)
 
 
 def _offset_only(zone: pa.DictionaryArray) -> pa.DictionaryArray:

@@ -1,6 +1,6 @@
 """The engine for JSON lines: one object a line, values by name or by dotted path."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -79,6 +79,12 @@ def _object(line: bytes) -> dict[str, Any] | None:
     except orjson.JSONDecodeError:
         return None
     return one if isinstance(one, dict) else None
+
+
+def at_path(one: Mapping[str, Any], name: str) -> Any:
+    """The value of a name, or at a dotted path."""
+    found = one.get(name)
+    return _at(one, name.split(".")) if found is None and "." in name else found
 
 
 def _at(one: Any, path: Sequence[str]) -> Any:
