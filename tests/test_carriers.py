@@ -41,7 +41,7 @@ def each(make: Callable[[str], object]) -> Callable[[list[str]], str]:
     return wrapped
 
 
-def docker(line: str) -> object:
+def docker(line: str) -> dict[str, str]:
     return {"log": line + "\n", "stream": "stdout", "time": ISO}
 
 
@@ -103,7 +103,7 @@ def test_docker_cuts_long_lines_and_they_are_whole_again() -> None:
         {**docker(long), "log": long[:16384]},
         docker(long[16384:]),
         docker(SQUID[2]),
-    ]  # type: ignore[dict-item]
+    ]
     parsed, _ = read("\n".join(map(json.dumps, lines)) + "\n")
     assert parsed.rows["line"].to_pylist() == [0, 1, 3] and not parsed.rejects
     assert dict(parsed.why) == {"the rest of a line": 1}

@@ -6,7 +6,7 @@ A carrier has a name: the path of the line in its object (`log`, `event.original
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest.formats import envelopes
-from ingest.formats.block import IntArray, Reject
+from ingest.formats.block import Reject
 from ingest.formats.lines import Lines, coded, from_texts
 from ingest.formats.objects import Objects, at_path
 
@@ -32,7 +32,7 @@ TIMES = (
     "TimeGenerated", "date", "_time", "timeUnixNano", "receiveTimestamp", "EventReceivedTime",
 )  # fmt: skip
 STAMP = rf"^(?P<all>(?P<time>{envelopes.ISO}) (?:(?:stdout|stderr) [FP](?::\S*)? )?)"
-LEAST, PARTIAL, MOST = 12, 8 << 10, 50_000
+LEAST, PARTIAL, LONGEST, MOST = 12, 8 << 10, 1 << 20, 50_000
 
 
 def places(lines: Lines) -> list[str]:
@@ -68,23 +68,20 @@ def _carries(one: Mapping[str, Any], name: str) -> bool:
 
 def opened(lines: Lines, name: str) -> tuple[Lines, list[Reject], Counter[str]]:
     """The lines a carrier holds, lines that hold none, and what is ignored on purpose."""
-    why: Counter[Any] = Counter()
     if not len(lines):
-        return lines, [], why
+        return lines, [], Counter()
     if name == "syslog":
-        return envelopes.syslog(lines), [], why
+        return envelopes.syslog(lines), [], Counter()
     if name == "stamp":
-        return _stamped(lines), [], why
-    texts, numbers, moments = _texts(lines, name)
-    if name == "log":
-        texts, numbers, moments = _joined(texts, numbers, moments, why)
-    joined = why.total()
-    known = np.array(sorted({*numbers, *why}), np.int64)  # type: ignore[type-var]
+        return _stamped(lines), [], Counter()
+    rest: Counter[int] = Counter()
+    texts, numbers, moments = _joined(_texts(lines, name), rest) if name == "log" else _texts(lines, name)  # fmt: skip
+    known = np.array(sorted({*numbers, *rest}), np.int64)
     missing = np.setdiff1d(lines.numbers, known)
     rejects = [Reject(int(n), "no log line in its envelope") for n in missing]
     facts = {"@wrapper.time": coded(pa.array(moments, pa.string()))} if any(moments) else {}
     inside = from_texts(pa.array(texts, pa.string()), np.array(numbers, np.int64), facts)
-    return inside, rejects, Counter({"the rest of a line": joined}) if joined else Counter()
+    return inside, rejects, +Counter({"the rest of a line": len(rest)})
 
 
 def _stamped(lines: Lines) -> Lines:
@@ -167,19 +164,22 @@ def _moment(outer: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _joined(texts: list[str], numbers: list[int], moments: Sequence[str | None], why: Counter[Any]) -> Held:  # fmt: skip
+def _joined(held: Held, why: Counter[int]) -> Held:
     """Docker cuts lines at 16 KiB: pieces without a newline at their end go on in the next one."""
-    made: Held = ([], [], [])
+    texts: list[str] = []
+    numbers: list[int] = []
+    moments: list[str | None] = []
     going = False
-    for text, number, moment in zip(texts, numbers, moments, strict=True):
+    for text, number, moment in zip(*held, strict=True):
         if going:
-            made[0][-1] += text
+            texts[-1] += text
             why[number] += 1
         else:
-            for held, value in zip(made, (text, number, moment), strict=True):
-                held.append(value)  # type: ignore[arg-type]
-        going = len(text) >= PARTIAL and not text.endswith("\n") and len(made[0][-1]) < 1 << 20
-    return made
+            texts.append(text)
+            numbers.append(number)
+            moments.append(moment)
+        going = len(text) >= PARTIAL and not text.endswith("\n") and len(texts[-1]) < LONGEST
+    return texts, numbers, moments
 
 
-__all__ = ["IntArray", "opened", "places"]
+__all__ = ["opened", "places"]

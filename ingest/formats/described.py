@@ -142,7 +142,9 @@ class Described:
         """Lines under the header that is in force for each."""
         parts: list[Parsed] = []
         if layout.header == "first":
-            header, lines, ignored = csv_header(lines, given, layout)
+            read, data, ignored = csv_header(lines, given, layout)
+            header = read if read and _names_time(layout, read) else None
+            lines, ignored = (data, ignored) if header else (lines, 0)
             found = [(header, lines)] if header else []
             parts.append(Parsed(RAW.empty_table(), why=Counter({"header": ignored})))
             if header is None:
@@ -160,6 +162,12 @@ class Described:
             part.rejects += rejects
             parts.append(part)
         return mapping.together(parts)
+
+
+def _names_time(layout: Layout, header: Header) -> bool:
+    """Whether a header has what the description takes the time from: else it is another product's."""
+    ways = [way.from_ for way in layout.time]
+    return not ways or any(set(names) <= set(header.names) for names in ways)
 
 
 def _begun(lines: Lines, *, comments: bool) -> tuple[Lines, Counter[str]]:

@@ -31,8 +31,8 @@ HEADS = (
     r"^ ?(?:\d{1,6} )?<(?P<pri>\d{1,3})>(?P<time>)(?P<host>)" + TAG,
 )
 CRI = rf"^(?P<time>{ISO}) (?P<host>)(?P<tag>stdout|stderr) F (?P<pri>)"
-HEADS = (CRI, *HEADS)
-SYSLOG = [re.compile(head) for head in HEADS]
+ALL_HEADS = (CRI, *HEADS)
+SYSLOG = [re.compile(head) for head in ALL_HEADS]
 CEF = r"^(?:CEF: ?)?(?P<v>\d{1,2})\|(?P<vendor>(?:[^|\\]|\\.)*)\|(?P<product>(?:[^|\\]|\\.)*)\|(?P<version>(?:[^|\\]|\\.)*)\|(?P<class>(?:[^|\\]|\\.)*)\|(?P<name>(?:[^|\\]|\\.)*)\|(?P<severity>(?:[^|\\]|\\.)*)\|"
 CEF_EMPTY = r"^CEF: ?\d\|\|"
 LEEF = r"^LEEF: ?(?P<v>[12](?:\.0)?)\|(?P<vendor>[^|]*)\|(?P<product>[^|]*)\|(?P<version>[^|]*)\|(?P<class>[^|]*)\|"
@@ -44,7 +44,7 @@ def syslog(lines: Lines) -> Lines:
     texts = lines.texts
     sample = texts[:: max(1, len(texts) // 50)].to_pylist()
     heads = [
-        h for h, known in zip(HEADS, SYSLOG, strict=True) if any(known.match(t) for t in sample)
+        h for h, known in zip(ALL_HEADS, SYSLOG, strict=True) if any(known.match(t) for t in sample)
     ]
     if not heads:
         return lines

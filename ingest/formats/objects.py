@@ -1,6 +1,7 @@
 """The engine for JSON lines: one object a line, values by name or by dotted path."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from ingest.formats.block import IntArray, Reject
 from ingest.formats.lines import Lines, coded
 
 DEEPEST = 12
+MOST_KEYS, NESTED = 4000, 5
 
 
 class Objects:
@@ -29,14 +31,26 @@ class Objects:
         self.rejects = [Reject(int(lines.numbers[n]), "no JSON object") for n in bad]
         self._made: dict[str, pa.DictionaryArray | None] = {}
 
+    @cached_property
+    def _names(self) -> set[str]:
+        """The top-level names of all objects."""
+        return set().union(*self.objects)
+
     def keys(self) -> set[str]:
-        """All top-level names of the first objects."""
-        return {name for one in self.objects[:200] for name in one}
+        """The dotted paths of all values that are no objects themselves."""
+        found: set[str] = set()
+        for one in self.objects:
+            if len(found) > MOST_KEYS:
+                break
+            found.update(_paths(one, "", 0))
+        return found
 
     def column(self, name: str) -> pa.DictionaryArray | None:
         """Values at a name, or at a path with dots where no object has that very name."""
         if name in self.lines.facts:
             return self.lines.facts[name]
+        if name not in self._names and name.split(".", 1)[0] not in self._names:
+            return None
         if name not in self._made:
             values = [one.get(name) for one in self.objects]
             if "." in name and not any(v is not None for v in values):
@@ -44,6 +58,15 @@ class Objects:
                 values = [_at(one, path) for one in self.objects]
             self._made[name] = coded(_texts(values))
         return self._made[name]
+
+
+def _paths(one: Mapping[str, Any], before: str, depth: int) -> Iterator[str]:
+    for name, value in one.items():
+        inner = value[0] if isinstance(value, list) and value else value
+        if isinstance(inner, dict) and depth < NESTED:
+            yield from _paths(inner, f"{before}{name}.", depth + 1)
+        else:
+            yield before + name
 
 
 def _load(lines: Lines) -> tuple[list[dict[str, Any]], IntArray, IntArray]:

@@ -18,6 +18,7 @@ from ingest.formats.quotes import Quoted, unescaped
 
 PAD = 32
 LONGEST_KEY = 64
+MOST_KEYS = 4000
 KEY = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-@#$%/")
 ALWAYS_BETWEEN = b"\n\t [(<{;,|"
 
@@ -95,11 +96,16 @@ class Pairs:
         return np.bincount(self.line, minlength=len(self.lines))
 
     def keys(self) -> set[str]:
-        """All keys, of the first lines of a block: for those who want to know what there is."""
-        block = self.lines.block
+        """All keys of the block: for those who want to know what there is."""
+        if not len(self.ends):
+            return set()
+        before = _masked(self._words[self.ends + PAD - 16], self._lengths - 8)
+        kinds = np.stack((self._tails, before, self._lengths.astype(np.uint64)))
+        _, first = np.unique(kinds, axis=1, return_index=True)
+        data = self.lines.block.data
         return {
-            block.data[s:e].decode()
-            for s, e in zip(self.starts[:5000], self.ends[:5000], strict=True)
+            data[self.starts[n] : self.ends[n]].decode("utf-8", "replace")
+            for n in first[:MOST_KEYS].tolist()
         }
 
     def column(self, name: str) -> pa.DictionaryArray | None:

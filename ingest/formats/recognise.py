@@ -16,7 +16,7 @@ from ingest.formats.lines import Lines, clean
 from ingest.formats.mapping import together
 
 SAMPLE_LINES = 200
-CERTAIN = 0.5
+CERTAIN, GUESSED = 0.5, 0.8
 MOST_FORMATS = 4
 DEEPEST = 3
 SAYS_NOTHING = ("blank line", "comment", "blank line or comment")
@@ -231,7 +231,7 @@ def recognise(sample: bytes, formats: Sequence[Format], given: Given = NOTHING_S
         guess = _best(sampled, guessing, given)
         if guess is None or guess.share <= CERTAIN or not guess.rows:
             guess = _carried(sampled, guessing, given, guess)
-        best = guess if guess and (best is None or guess.rows > best.rows) else best
+        best = guess if guess and guess.rows > (best.rows if best else 0) else best
     if best is None:
         return Recognised(None, 0.0, f"no line fits any of {len(formats)} formats")
     chosen = _with_others(sampled, best, formats, given)
@@ -241,7 +241,8 @@ def recognise(sample: bytes, formats: Sequence[Format], given: Given = NOTHING_S
             " and others" if len(formats) > 3 else ""
         )
         return Recognised(None, chosen.share, f"{told} (tried: {tried})")
-    return Recognised(chosen.format, chosen.share, told)
+    sure = min(chosen.share, GUESSED) if chosen.format.generic else chosen.share
+    return Recognised(chosen.format, sure, told)
 
 
 def score(lines: Lines, format_: Format, given: Given) -> Score:
