@@ -38,7 +38,9 @@ def described(path: Path) -> Described:
 def all_formats() -> tuple[Format, ...]:
     """Every format that comes with Fairwatch: products first, then those that guess by names."""
     found = [described(path) for path in sorted(PRODUCTS.glob("*.yaml"))]
-    return (*COMPILED, *sorted(found, key=lambda f: (f.generic, f.broad)))
+    # CEF and LEEF hold pairs as well: what reads any pairs comes last.
+    found = sorted(found, key=lambda f: (f.generic, f.broad, f.name == "key-value"))
+    return (*COMPILED, *found)
 
 
 def own(folder: Path | None) -> list[Format]:

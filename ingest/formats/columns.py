@@ -119,6 +119,10 @@ class Split:
     def _unquoted(self, starts: IntArray, ends: IntArray, there: Mask) -> pa.DictionaryArray:
         block, quote = self.lines.block, ord(self._quotes or '"')
         array = block.array
+        if bytes((ord(" "), quote)) in block.data:
+            # `, "x"`: a blank before the opening quote belongs to nobody.
+            blank = there & (ends - starts >= 3) & (array[starts] == ord(" "))
+            starts = starts + (blank & (array[np.minimum(starts + 1, len(array) - 1)] == quote))
         wrapped = there & (ends - starts >= 2)
         wrapped &= array[starts] == quote
         wrapped &= array[np.maximum(ends - 1, 0)] == quote

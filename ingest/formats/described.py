@@ -83,12 +83,28 @@ class Described:
 
     def parse(self, block: Block, given: Given = NOTHING_SAID) -> Parsed:
         """Rows of schema RAW; raises nothing for whatever stands in the lines."""
-        lines, why = _begun(block, comments=self._headed is None)
+        return self.read(clean(block), given)
+
+    def read(self, lines: Lines, given: Given) -> Parsed:
+        """The same, of lines that came out of an envelope, with what it said of them."""
+        lines, why = _begun(lines, comments=self._headed is None)
         if any(one.multiline for one in self._layouts) and b'"' in lines.block.data:
             joined, kept = records(lines.block, ord('"'))
-            lines = Lines(joined, lines.numbers[kept])
-        parts = [Parsed(RAW.empty_table(), why=why)]
-        bare, headed = lines, None
+            facts = {name: column.take(pa.array(kept)) for name, column in lines.facts.items()}
+            lines = Lines(joined, lines.numbers[kept], facts)
+        parts, left, headed = self._laid_out(lines, given)
+        if len(left) and headed is not None and headed is not left:
+            # A relay sets its own header before the one that is there.
+            more, left, _ = self._laid_out(headed, given)
+            parts += more
+        said = f"no line of {self.title}"
+        rejects = [Reject(int(n), said) for n in left.numbers]
+        return mapping.together([Parsed(RAW.empty_table(), rejects, why), *parts])
+
+    def _laid_out(self, bare: Lines, given: Given) -> tuple[list[Parsed], Lines, Lines | None]:
+        """What the layouts read; the lines none of them fits, as they are and without their header."""
+        parts: list[Parsed] = []
+        headed: Lines | None = None
         for layout in self._layouts:
             if not len(bare):
                 break
@@ -104,11 +120,10 @@ class Described:
             rest = np.flatnonzero(~mine)
             if len(left):
                 rest = np.sort(np.concatenate((rest, chosen[left])))
+            headed = None if headed is bare else headed
             bare = bare.take(rest)
             headed = headed.take(rest) if headed is not None else None
-        said = f"no line of {self.title}"
-        parts.append(Parsed(RAW.empty_table(), [Reject(int(n), said) for n in bare.numbers]))
-        return mapping.together(parts)
+        return parts, bare, headed
 
     def _beheaded(self, layout: Layout, lines: Lines, given: Given) -> tuple[Parsed, IntArray]:
         """As `_read`, without the head the product itself writes before its record."""
@@ -140,7 +155,7 @@ class Described:
         elif layout.engine == "pairs":
             columns, left = Pairs(lines, _syntax(layout, lines)), none
         elif layout.engine == "json":
-            objects = Objects(lines)
+            objects = Objects(lines, layout.within)
             layout = completed(layout, objects) if layout.synonyms else layout
             objects.want(layout.names)
             columns, rejects, left = objects, objects.rejects, none
@@ -160,7 +175,9 @@ class Described:
         parts: list[Parsed] = []
         if layout.header == "first":
             header, rest, ignored = csv_header(lines, given, layout)
-            if header is not None and not _fitting(layout, header):
+            if header is not None and not (
+                _fitting(layout, header) and _names_time(layout, header)
+            ):
                 header = None
             if header is None or (ignored > 1 and not len(rest)):
                 told = f"no header names the columns of {self.title}"
@@ -190,9 +207,14 @@ class Described:
         return mapping.together(parts)
 
 
-def _begun(block: Block, *, comments: bool) -> tuple[Lines, Counter[str]]:
-    """Clean lines without the blank ones (and comments); what was ignored."""
-    lines = clean(block)
+def _names_time(layout: Layout, header: Header) -> bool:
+    """Whether a header has what the description takes the time from: else it is another product's."""
+    ways = [way.from_ for way in layout.time]
+    return not ways or any(set(names) <= set(header.names) for names in ways)
+
+
+def _begun(lines: Lines, *, comments: bool) -> tuple[Lines, Counter[str]]:
+    """Lines without the blank ones (and comments); what was ignored."""
     why: Counter[str] = Counter()
     if not len(lines):
         return lines, why
@@ -219,7 +241,7 @@ def _marked(lines: Lines, layout: Layout) -> Mask:
 def _syntax(layout: Layout, lines: Lines) -> Syntax:
     between, spaced = layout.between, layout.spaced
     if layout.engine == "cef":
-        return Syntax(b" ", b"=", b"", spaced=True, escapes=True)
+        return Syntax(b" ", b"=", b"", spaced=True, escapes=True, keys=tuple(layout.keys))
     if layout.engine == "leef":
         return Syntax(_leef_delimiter(lines), b"=", b"", spaced=False, escapes=False)
     return Syntax(
@@ -229,6 +251,7 @@ def _syntax(layout: Layout, lines: Lines) -> Syntax:
         spaced=spaced,
         escapes=layout.escapes,
         blank_keys=layout.blank_keys,
+        keys=tuple(layout.keys),
     )
 
 

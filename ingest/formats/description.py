@@ -15,7 +15,7 @@ Verdict = Literal["allowed", "denied", "auth", "error", "unknown"]
 Kind = Literal["proxy", "firewall", "sensor", "resolver"]
 Engine = Literal["delimited", "pairs", "json", "pattern", "cef", "leef"]
 Unit = Literal["ms", "s", "us", "ns", "min", "h:m:s"]
-Decode = Literal["percent", "plus", "base64", "dns"]
+Decode = Literal["percent", "plus", "base64", "dns", "backslash"]
 Target = Literal[
     "client", "user", "method", "scheme", "host", "port", "path", "query", "url", "status",
     "duration_ms", "bytes_down", "bytes_up", "referrer", "content_type", "user_agent",
@@ -143,6 +143,8 @@ class Layout(Mapping):
     sign: str = "="
     spaced: bool = False
     blank_keys: bool = False
+    keys: list[str] = []
+    within: list[str] = []
     patterns: list[Regex] = []
     nothing: list[str] = []
     synonyms: bool = False

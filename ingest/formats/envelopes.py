@@ -9,12 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest.formats.arrays import TEXT
 from ingest.formats.block import IntArray
-from ingest.formats.lines import Lines, coded, from_texts
-from ingest.formats.objects import Objects
+from ingest.formats.lines import Lines, coded
 
-PRI = r"^ ?(?:(?:\d{1,5} )?<(?P<pri>\d{1,3})>:?)? ?"  # perhaps after the octet count of RFC 6587
+# `123 <134>1 …`: a frame that counts its bytes (RFC 6587) before the priority.
+PRI = r"^ ?(?:(?:\d{1,6} )?<(?P<pri>\d{1,3})>:?)? ?"
 # The second way is Sophos UTM's, whose syslog has a form of its own.
 ISO = r"(?:\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]{1,2}\d{1,2}:?\d\d)?|\d{4}:\d\d:\d\d-\d\d:\d\d:\d\d)"
 MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
@@ -30,8 +29,10 @@ HEADS = (
     PRI
     + rf"(?P<time>(?:\d{{4}} )?{MONTH} {{1,2}}\d{{1,2}}(?: \d{{4}})? {CLOCK}(?: \d{{4}})?(?: (?:UTC|GMT)\b)?)(?: [A-Z]{{2,5}})?:? +{HOST}{TAG}",
     PRI + rf"(?P<time>{ISO}),? +{HOST}{TAG}",
-    r"^ ?(?:\d{1,5} )?<(?P<pri>\d{1,3})>(?P<time>)(?P<host>)" + TAG,
+    r"^ ?(?:\d{1,6} )?<(?P<pri>\d{1,3})>(?P<time>)(?P<host>)" + TAG,
 )
+CRI = rf"^(?P<time>{ISO}) (?P<host>)(?P<tag>stdout|stderr) F (?P<pri>)"
+ALL_HEADS = (CRI, *HEADS)
 INNER = rf"^(?:<\d{{1,3}}>|\d{{1,2}} {ISO} \S+ \S+ \S+ \S+ |{MONTH} {{1,2}}\d{{1,2}} (?:\d{{4}} )?{CLOCK} [^\s:]+ |\d{{4}}:\d\d:\d\d-\d\d:)"
 """A header right behind a relay's; a bare ISO time may be the record's own and is none."""
 FACTS = ("time", "host", "tag", "pri", "msgid")
@@ -39,23 +40,6 @@ CEF = r"^(?:CEF: ?)?(?P<v>\d{1,2})\|(?P<vendor>(?:[^|\\]|\\.)*)\|(?P<product>(?:
 CEF_EMPTY = r"^CEF: ?\d\|\|"
 LEEF = r"^LEEF: ?(?P<v>[12](?:\.0)?)\|(?P<vendor>[^|]*)\|(?P<product>[^|]*)\|(?P<version>[^|]*)\|(?P<class>[^|]*)\|"
 LEEF_DELIMITER = r"^(?P<delimiter>x[0-9A-Fa-f]{2}|0x[0-9A-Fa-f]{2}|[^\w\s=])?\|"
-WRAPPED_IN = (
-    "_raw",
-    "raw",
-    "log",
-    "MESSAGE",
-    "message",
-    "msg",
-    "event.original",
-    "SyslogMessage",
-    "RawData",
-    "rawEvent",
-    "textPayload",
-    "line",
-    "log.original",
-    "data",
-)
-"""Where carriers of log lines (journald, Docker, shippers, clouds) put the line itself."""
 
 
 def syslog(lines: Lines) -> Lines:
@@ -90,7 +74,7 @@ def _beheaded(lines: Lines) -> Lines:
     starts = lines.block.starts.copy()
     facts: dict[str, list[pa.Array]] = {name: [] for name in FACTS}
     left = np.ones(len(texts), bool)
-    for head in HEADS:
+    for head in ALL_HEADS:
         # Asked of every line, for a rare shape of header among others is a header as well.
         fits = pc.match_substring_regex(texts, head).to_numpy(zero_copy_only=False) & left
         if not fits.any():
@@ -147,21 +131,3 @@ def headed(lines: Lines, pattern: str, prefix: str) -> tuple[Lines, IntArray]:
         if f.name not in ("all", "v")
     }
     return some.at(some.block.starts + length, {**some.facts, **facts}), fits
-
-
-def unwrapped(lines: Lines, name: str) -> Lines:
-    """The lines that JSON objects carry under `name`; `@wrapper.time`: when the carrier says it was."""
-    objects = Objects(lines)
-    column = objects.column(name)
-    facts = {}
-    for other in ("time", "timestamp", "@timestamp", "__REALTIME_TIMESTAMP", "TimeGenerated"):
-        moment = objects.column(other)
-        if moment is not None and moment.null_count < len(moment):
-            facts["@wrapper.time"] = moment
-            break
-    if column is None:
-        column = pa.nulls(len(objects.lines), TEXT)
-    there = np.flatnonzero(pc.is_valid(column).to_numpy(zero_copy_only=False))
-    texts = column.cast(pa.string()).take(pa.array(there))
-    facts = {k: v.take(pa.array(there)) for k, v in facts.items()}
-    return from_texts(texts, objects.numbers[there], facts)

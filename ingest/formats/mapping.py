@@ -151,7 +151,7 @@ def first_of(columns: Sequence[pa.DictionaryArray]) -> pa.DictionaryArray:
         if found.null_count == len(found):
             found = other
             continue
-        found = coded(pc.coalesce(found.cast(pa.string()), other.cast(pa.string())))
+        found = coded(pc.coalesce(*(c.dictionary.take(c.indices) for c in (found, other))))
     return found
 
 
@@ -310,10 +310,23 @@ def _time(rules: Rules, named: Named, given: Given) -> tuple[pa.Array, dict[int,
             reasons = {**reasons, **found.reasons}
         if not made.null_count:
             return made, {}, fold
-    if made is None:
-        return pa.nulls(len(named), pa.int64()), reasons, fold
+    made = _carriers_time(rules, named, given, made)
     null = pc.is_null(made).to_numpy(zero_copy_only=False)
     return made, {row: r for row, r in reasons.items() if null[row]}, fold
+
+
+def _carriers_time(rules: Rules, named: Named, given: Given, made: pa.Array | None) -> pa.Array:
+    """The time a carrier gives a record, where the record itself says none at all."""
+    made = pa.nulls(len(named), pa.int64()) if made is None else made
+    moment = named.column("@wrapper.time")
+    if moment is None:
+        return made
+    silent = pc.is_null(made)
+    for name in {name for way in rules.time for name in way.from_} - {"@wrapper.time"}:
+        if (column := named.column(name)) is not None:
+            silent = pc.and_(silent, pc.is_null(column))
+    found = times.parse(moment, ("epoch", "iso", "%Y-%m-%d %H:%M:%S%f %Z"), given).ms
+    return pc.if_else(silent, found, made)
 
 
 def _offset_only(zone: pa.DictionaryArray) -> pa.DictionaryArray:
@@ -354,7 +367,7 @@ def _taken(named: Named, take: Take) -> pa.DictionaryArray | None:
             return None
         column = _glued(columns, by=take.join) if take.join is not None else first_of(columns)
     else:
-        column = constant(take.value, len(named))
+        column = constant(take.value or None, len(named))
     if take.match:
         found = pc.extract_regex(column.dictionary, pattern=_grouped(take.match))
         column = codes_to_text(column.indices, _filled(found.field("x")))
@@ -398,6 +411,7 @@ DECODERS: dict[Decode, Callable[[str], str | None]] = {
     "plus": lambda text: text.replace("+", " "),
     "base64": _base64,
     "dns": _dns,
+    "backslash": lambda text: re.sub(r"\\([^A-Za-z0-9])", r"\1", text),
 }
 
 

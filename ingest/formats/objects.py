@@ -4,7 +4,7 @@ Where the first objects agree on what type each value has, Arrow reads the value
 else; where a line is no object, or of another type, the block is read object by object.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -20,33 +20,50 @@ from ingest.formats.lines import Lines, coded
 DEEPEST = 12
 SAMPLE = 100
 MOST_NAMES = 500
+NESTED = 5
 PAD = 24
 SCALARS: Mapping[type, pa.DataType] = {str: pa.string(), int: pa.int64(), bool: pa.bool_(), float: pa.float64()}  # fmt: skip
 UNREAD = (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError, pa.ArrowKeyError)
 
 
 class Objects:
-    """Values of the objects of lines; `wanted`: the only names that will be asked for, where known."""
+    """Values of the objects of lines.
 
-    def __init__(self, lines: Lines) -> None:
-        self._all = lines
-        self._sample = [o for n in range(min(SAMPLE, len(lines))) if (o := _object(lines.block.line(n)))]  # fmt: skip
+    `within`: names of objects whose values are laid over those beside them (`{"event": {…}}`).
+    """
+
+    def __init__(self, lines: Lines, within: Sequence[str] = ()) -> None:
+        self._all, self._within = lines, within
+        first = (_object(lines.block.line(n)) for n in range(min(SAMPLE, len(lines))))
+        self._sample = [one for one in first if one]
         self._table: dict[str, pa.DictionaryArray | None] | None = None
         self._made: dict[str, pa.DictionaryArray | None] = {}
 
     def want(self, names: Iterable[str]) -> None:
-        """Read these values at once, if Arrow can."""
-        self._table = _quick(self._all, self._sample, sorted(set(names)))
+        """Read these values, and no others, at once, if Arrow can."""
+        self._table = _quick(self._all, self._sample, sorted(set(names)), self._within)
 
     def keys(self) -> set[str]:
-        """All names there are, those of inner objects with their path."""
+        """The dotted paths of all values that are no objects themselves."""
         block = self._all.block
-        others = [_object(block.line(n)) for n in _unlike(block, len(self._sample))]
-        return {path for one in (*self._sample, *filter(None, others)) for path in _paths(one)}
+        others = (_object(block.line(n)) for n in _unlike(block, len(self._sample)))
+        every = [*self._sample, *filter(None, others)]
+        return {path for one in every for path in _paths(_laid_over(one, self._within), "", 0)}
 
     @cached_property
     def _loaded(self) -> tuple[list[dict[str, Any]], IntArray, IntArray]:
-        return _load(self._all)
+        found, good, bad = _load(self._all)
+        return [_laid_over(one, self._within) for one in found], good, bad
+
+    @property
+    def objects(self) -> Sequence[dict[str, Any]]:
+        """All objects, whole."""
+        return self._loaded[0]
+
+    @cached_property
+    def _names(self) -> set[str]:
+        """The top-level names of all objects."""
+        return set().union(*self._loaded[0])
 
     @cached_property
     def lines(self) -> Lines:
@@ -70,12 +87,14 @@ class Objects:
             return self.lines.facts[name]
         if self._table is not None:
             return self._table.get(name)
+        if name not in self._names and name.split(".", 1)[0] not in self._names:
+            return None
         if name not in self._made:
             objects = self._loaded[0]
             values = [one.get(name) for one in objects]
             if "." in name and not any(v is not None for v in values):
                 path = name.split(".")
-                values = [_at(one, path) for one in objects]
+                values = [at_path(one, path) for one in objects]
             self._made[name] = coded(_texts(values))
         return self._made[name]
 
@@ -111,17 +130,27 @@ _BEFORE = np.array([_ALL << 8 * (16 - max(n, 8)) & _ALL for n in range(17)], np.
 """Masks that leave the last bytes of a name in a word, by its length."""
 
 
-def _paths(one: Mapping[str, Any], before: str = "", depth: int = 0) -> list[str]:
-    found = []
+def _laid_over(one: dict[str, Any], within: Sequence[str]) -> dict[str, Any]:
+    for name in within:
+        if isinstance(inner := one.get(name), dict):
+            one = {**one, **inner}
+    return one
+
+
+def _paths(one: Mapping[str, Any], before: str, depth: int) -> Iterator[str]:
     for name, value in one.items():
-        found.append(before + name)
-        if isinstance(value, dict) and depth < 4:
-            found += _paths(value, f"{before}{name}.", depth + 1)
-    return found
+        inner = value[0] if isinstance(value, list) and value else value
+        if isinstance(inner, dict) and depth < NESTED:
+            yield from _paths(inner, f"{before}{name}.", depth + 1)
+        else:
+            yield before + name
 
 
 def _quick(
-    lines: Lines, sample: Sequence[Mapping[str, Any]], names: Sequence[str]
+    lines: Lines,
+    sample: Sequence[Mapping[str, Any]],
+    names: Sequence[str],
+    within: Sequence[str],
 ) -> dict[str, pa.DictionaryArray | None] | None:
     """The values asked for by Arrow's reader; None where it cannot be sure to read them rightly."""
     block = lines.block
@@ -129,7 +158,8 @@ def _quick(
         return None
     array = block.array
     braces = (array[block.starts] == ord("{")) & (array[np.maximum(block.ends - 1, 0)] == ord("}"))
-    places = {name: _places(sample, name) for name in names}
+    asked = [name for name in names if name not in lines.facts]
+    places = {name: _places(sample, name, within) for name in asked}
     fields = _schema(sample, [path for some in places.values() for path in some])
     if not braces.all() or fields is None:
         return None
@@ -159,14 +189,33 @@ def _column(table: pa.Table, path: tuple[str, ...]) -> pa.Array:
     return pc.struct_field(column, list(path[1:])) if len(path) > 1 else column
 
 
-def _places(sample: Sequence[Mapping[str, Any]], name: str) -> list[tuple[str, ...]]:
+def _places(
+    sample: Sequence[Mapping[str, Any]], name: str, within: Sequence[str]
+) -> list[tuple[str, ...]]:
     """Where a name may stand: as itself, as a path. What the first objects lack, later ones may have."""
+    laid = [outer for outer in within if any(isinstance(o.get(outer), dict) for o in sample)]
+    beside = _beside(sample, name)
+    return [*((outer, *path) for outer in reversed(laid) for path in beside), *beside]
+
+
+def _beside(sample: Sequence[Mapping[str, Any]], name: str) -> list[tuple[str, ...]]:
     path = tuple(name.split("."))
-    if len(path) == 1 or any(name in one for one in sample):
-        return [(name,)]
-    if any(isinstance(one.get(path[0]), dict) for one in sample):
-        return [path]
-    return [(name,), path]
+    there = dict.fromkeys(real for one in sample if (real := _real(one, path)) is not None)
+    if there or len(path) == 1:
+        return [*there] or [(name,)]
+    return [path] if any(isinstance(one.get(path[0]), dict) for one in sample) else [(name,), path]
+
+
+def _real(one: Any, path: tuple[str, ...]) -> tuple[str, ...] | None:
+    """The path as this object has it: a name in it may hold dots itself."""
+    for depth in range(len(path)):
+        rest = ".".join(path[depth:])
+        if not isinstance(one, dict):
+            return None
+        if rest in one:
+            return (*path[:depth], rest)
+        one = one.get(path[depth])
+    return None
 
 
 def _schema(
@@ -227,7 +276,8 @@ def _object(line: bytes) -> dict[str, Any] | None:
     return one if isinstance(one, dict) else None
 
 
-def _at(one: Any, path: Sequence[str]) -> Any:
+def at_path(one: Any, path: Sequence[str]) -> Any:
+    """The value at a path of names; of a list, its first; None where there is none."""
     for depth, name in enumerate(path):
         if isinstance(one, list):
             one = one[0] if one else None

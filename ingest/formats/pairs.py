@@ -4,6 +4,7 @@ A key is a run of letters, digits and `_ . - @ #` after a separator; a value is 
 next separator, or (`spaced`) at the next key.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,6 +20,7 @@ from ingest.formats.quotes import lines_of, unescaped
 LONGEST_KEY = 64
 PAD = LONGEST_KEY
 STEPS = 24
+MOST_KEYS = 4000
 KEY = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-@#$%/")
 ALWAYS_BETWEEN = b"\n\t [(<{;,|"
 
@@ -27,7 +29,8 @@ ALWAYS_BETWEEN = b"\n\t [(<{;,|"
 class Syntax:
     """How pairs are written: what stands between them, the sign, quotes; `spaced` values hold blanks.
 
-    `blank_keys`: keys may hold blanks (`Prefilter Policy: …`).
+    `blank_keys`: keys may hold blanks (`Prefilter Policy: …`). `keys`: nothing else is a key, where
+    values hold `=` and blanks that nothing escapes.
     """
 
     between: bytes = b" "
@@ -36,6 +39,7 @@ class Syntax:
     spaced: bool = False
     escapes: bool = False
     blank_keys: bool = False
+    keys: tuple[str, ...] = ()
 
 
 class Pairs:
@@ -86,6 +90,14 @@ class Pairs:
         self._words = np.ndarray((len(padded) - 3,), dtype="<u4", buffer=padded.data, strides=(1,))
         self._lengths = self.ends - self.starts
         self._tails = _masked(self._words[self.ends + (PAD - 4)], self._lengths)
+        if syntax.keys:
+            self._only(syntax.keys)
+
+    def _only(self, keys: Sequence[str]) -> None:
+        """Keep the pairs with these keys."""
+        found = np.sort(np.concatenate([self._find(key.encode()) for key in keys]))
+        self.starts, self.ends, self.line = self.starts[found], self.ends[found], self.line[found]
+        self._at, self._lengths, self._tails = self._at[found], self._lengths[found], self._tails[found]  # fmt: skip
 
     @property
     def counts(self) -> IntArray:
@@ -93,18 +105,41 @@ class Pairs:
         return np.bincount(self.line, minlength=len(self.lines))
 
     def keys(self) -> set[str]:
-        """All keys, of the first lines of a block: for those who want to know what there is."""
+        """All keys of the block: for those who want to know what there is."""
+        if not len(self.ends):
+            return set()
+        mixed = self._tails * _ODD ^ self._lengths.astype(np.uint32)
+        for back in (4, 8, 12):
+            longer = self._lengths > back
+            if not longer.any():
+                break
+            part = _masked(self._words[self.ends + (PAD - 4 - back)], self._lengths - back)
+            mixed = (mixed ^ np.where(longer, part, np.uint32(0)) * _OTHER) * _ODD
+        bucket = (mixed >> np.uint32(14)).astype(np.int32)
+        # Written backwards: the first pair of each kind stays.
+        first = np.full(1 << 18, -1, np.int32)
+        first[bucket[::-1]] = np.arange(len(bucket), dtype=np.int32)[::-1]
         data = self.lines.block.data
-        spans = zip(self.starts[:5000].tolist(), self.ends[:5000].tolist(), strict=True)
-        return {data[start:end].decode("utf-8", "replace") for start, end in spans}
+        return {
+            data[self.starts[n] : self.ends[n]].decode("utf-8", "replace")
+            for n in first[first >= 0][:MOST_KEYS].tolist()
+        }
 
     def column(self, name: str) -> pa.DictionaryArray | None:
         """The values of a key; where a line has it twice, the first."""
         if name in self.lines.facts:
             return self.lines.facts[name]
         if name not in self._made:
-            self._made[name] = self._make(name)
+            self._made[name] = self._before() if name == "@before" else self._make(name)
         return self._made[name]
+
+    def _before(self) -> pa.DictionaryArray:
+        """What stands before the first key of each line."""
+        block = self.lines.block
+        line, first = np.unique(self.line, return_index=True)
+        ends = block.starts.copy()
+        ends[line] = self.starts[first]
+        return coded(between(block, block.starts, ends))
 
     def _make(self, name: str) -> pa.DictionaryArray | None:
         found = self._find(name.encode())
@@ -249,6 +284,7 @@ def _before(syntax: Syntax) -> bytes:
     return bytes({*syntax.between[:1], *ALWAYS_BETWEEN} if not syntax.spaced else {*syntax.between[:1], *b"\n\t |"})  # fmt: skip
 
 
+_ODD, _OTHER = np.uint32(0x9E3779B1), np.uint32(0x85EBCA77)
 _DROP = np.array([32, 24, 16, 8, 0], np.uint32)
 
 

@@ -1,22 +1,25 @@
 """Which format a file is in: every candidate reads a sample, and the lines that fit are counted."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import pyarrow.compute as pc
 
-from ingest.formats import envelopes
+from ingest.formats import carriers
 from ingest.formats.block import NOTHING_SAID, RAW, UNSAID, Block, Given, Parsed, Reject
+from ingest.formats.described import Described
 from ingest.formats.headers import OTHERS_DIRECTIVE
 from ingest.formats.lines import Lines, clean
 from ingest.formats.mapping import together
-from ingest.formats.objects import Objects
 
 SAMPLE_LINES = 200
-CERTAIN = 0.5
+CERTAIN, GUESSED = 0.5, 0.8
 MOST_FORMATS = 4
+DEEPEST = 3
 SAYS_NOTHING = ("blank line", "comment", "blank line or comment", OTHERS_DIRECTIVE)
 Order = Literal["dmy", "mdy"]
 
@@ -55,7 +58,8 @@ class Wrapped:
     @property
     def title(self) -> str:
         """Both, as a person would say it."""
-        return f"{self.inner.title} in {'syslog' if self.carrier == 'syslog' else 'JSON'}"
+        carrier = {"syslog": "syslog", "stamp": "lines with a time before them"}
+        return f"{self.inner.title} in {carrier.get(self.carrier, 'JSON')}"
 
     @property
     def versions(self) -> str:
@@ -70,7 +74,7 @@ class Wrapped:
     def lead(self, lead: bytes, data: bytes) -> bytes:
         """Header lines of the inner format, unwrapped."""
         if self.inner.lead(b"", b"#Fields: a b\n") or self.inner.lead(b"", b"a,b\n"):
-            return self.inner.lead(lead, self._open(clean(Block(data)))[0].block.data)
+            return self.inner.lead(lead, carriers.opened(clean(Block(data)), self.carrier)[0].block.data)  # fmt: skip
         return lead
 
     def whole(self, data: bytes) -> int:
@@ -79,20 +83,33 @@ class Wrapped:
 
     def parse(self, block: Block, given: Given = NOTHING_SAID) -> Parsed:
         """The inner format's rows; lines without one in them are rejects."""
-        lines = clean(block)
-        inside, rejects = self._open(lines)
-        parsed = renumbered(self.inner.parse(inside.block, given), inside)
+        return self.read(clean(block), given)
+
+    def read(self, lines: Lines, given: Given) -> Parsed:
+        """The same, of lines that came out of another envelope."""
+        lines, blank = _said(lines)
+        inside, rejects, why = carriers.opened(lines, self.carrier)
+        parsed = renumbered(_read(self.inner, inside, given), inside)
         parsed.rejects += rejects
+        parsed.why += why + blank
         return parsed
 
-    def _open(self, lines: Lines) -> tuple[Lines, list[Reject]]:
-        if not len(lines):
-            return lines, []
-        if self.carrier == "syslog":
-            return envelopes.syslog(lines), []
-        inside = envelopes.unwrapped(lines, self.carrier)
-        missing = np.setdiff1d(lines.numbers, inside.numbers)
-        return inside, [Reject(int(n), "no log line in its envelope") for n in missing]
+
+def _said(lines: Lines) -> tuple[Lines, Counter[str]]:
+    """Lines without the blank ones."""
+    if not len(lines):
+        return lines, Counter()
+    size = pc.binary_length(pc.utf8_trim_whitespace(lines.texts)).to_numpy(zero_copy_only=False)
+    keep = np.flatnonzero(size)
+    return lines.take(keep), +Counter({"blank line": len(lines) - len(keep)})
+
+
+def _read(format_: Format, lines: Lines, given: Given) -> Parsed:
+    """A format's reading of lines with what their envelope said of them, numbered from 0."""
+    own = Lines(lines.block, np.arange(len(lines), dtype=np.int64), lines.facts)
+    if isinstance(format_, Wrapped | Described):
+        return format_.read(own, given)
+    return format_.parse(lines.block, given)
 
 
 @dataclass(frozen=True)
@@ -204,85 +221,77 @@ def recognise(sample: bytes, formats: Sequence[Format], given: Given = NOTHING_S
         return Recognised(None, 0.0, "it holds no line")
     block = Block(cut)
     count = len(block.ends)
+    sampled = clean(block)
     # Zone and order are the source's; which format it is does not hang on them.
     given = replace(given, zone=given.zone or ZoneInfo("UTC"), order=given.order or "dmy")
-    best = _best(block, [f for f in formats if not f.generic], given)
+    specific, guessing = [f for f in formats if not f.generic], [f for f in formats if f.generic]
+    best = _best(sampled, specific, given)
     if best is None or best.share <= CERTAIN or not best.rows:
-        best = _carried(block, formats, given, best)
+        best = _carried(sampled, specific, given, best)
     if best is None or best.share <= CERTAIN or not best.rows:
-        guess = _best(block, [f for f in formats if f.generic], given)
-        best = guess if guess and (best is None or guess.rows > best.rows) else best
+        guess = _best(sampled, guessing, given)
+        if guess is None or guess.share <= CERTAIN or not guess.rows:
+            guess = _carried(sampled, guessing, given, guess)
+        best = guess if guess and guess.rows > (best.rows if best else 0) else best
     if best is None:
         return Recognised(None, 0.0, f"no line fits any of {len(formats)} formats")
-    chosen = _with_others(block, best, formats, given)
+    chosen = _with_others(sampled, best, formats, given)
     told = f"{chosen.fits} of the first {count} lines fit {chosen.format.title}"
     if chosen.share <= CERTAIN:
         tried = ", ".join(f.title for f in formats[:3]) + (
             " and others" if len(formats) > 3 else ""
         )
         return Recognised(None, chosen.share, f"{told} (tried: {tried})")
-    return Recognised(chosen.format, chosen.share, told)
+    sure = min(chosen.share, GUESSED) if chosen.format.generic else chosen.share
+    return Recognised(chosen.format, sure, told)
 
 
-def score(block: Block, format_: Format, given: Given) -> Score:
+def score(lines: Lines, format_: Format, given: Given) -> Score:
     """How one format reads a sample; what only the configuration lacks counts as read."""
-    lead = format_.lead(given.lead, block.data)
-    parsed = format_.parse(block, replace(given, lead=lead))
+    lead = format_.lead(given.lead, lines.block.data)
+    parsed = _read(format_, lines, replace(given, lead=lead))
     unsaid = sum(r.reason in UNSAID for r in parsed.rejects)
     bad = tuple(r.line for r in parsed.rejects if r.reason not in UNSAID)
     neutral = sum(parsed.why[reason] for reason in SAYS_NOTHING)
     return Score(format_, parsed.rows.num_rows + unsaid, parsed.ignored - neutral, bad)
 
 
-def _best(block: Block, formats: Sequence[Format], given: Given) -> Score | None:
-    scores = [score(block, one, given) for one in formats]
+def _best(lines: Lines, formats: Sequence[Format], given: Given) -> Score | None:
+    scores = [score(lines, one, given) for one in formats]
     scores = [s for s in scores if s.fits]
     return max(scores, key=lambda s: s.worth, default=None)
 
 
-def _carried(block: Block, formats: Sequence[Format], given: Given, best: Score | None) -> Score | None:  # fmt: skip
-    """The best reading of what JSON objects or syslog headers carry, where that is better."""
-    carriers = _carriers(block)
-    for carrier in carriers:
-        inside = Wrapped(formats[0], carrier)._open(clean(block))[0]
+def _carried(lines: Lines, formats: Sequence[Format], given: Given, best: Score | None, depth: int = 0) -> Score | None:  # fmt: skip
+    """The best reading of what lines carry, where that is better; carriers stand in carriers."""
+    if depth == DEEPEST or not len(lines):
+        return best
+    for carrier in carriers.places(lines):
+        inside = carriers.opened(lines, carrier)[0]
         if not len(inside):
             continue
-        specific = [f for f in formats if not f.generic]
-        found = _best(inside.block, specific, given)
+        found = _best(inside, formats, given)
+        if found is None or found.share <= CERTAIN or not found.rows:
+            found = _carried(inside, formats, given, found, depth + 1)
         if found and found.rows > (best.rows if best else 0):
-            best = score(block, Wrapped(found.format, carrier), given)
+            best = score(lines, Wrapped(found.format, carrier), given)
     return best
 
 
-def _carriers(block: Block) -> list[str]:
-    found = []
-    lines = clean(block)
-    if block.data.lstrip()[:1] == b"{":
-        objects = Objects(lines)
-        for name in envelopes.WRAPPED_IN:
-            column = objects.column(name)
-            if column is not None and column.null_count < len(column) and len(column.dictionary[0].as_py()) > 12:  # fmt: skip
-                found.append(name)
-    elif envelopes.syslog(lines) is not lines:
-        found.append("syslog")
-    return found
-
-
-def _with_others(block: Block, best: Score, formats: Sequence[Format], given: Given) -> Score:
+def _with_others(lines: Lines, best: Score, formats: Sequence[Format], given: Given) -> Score:
     """The best format, and others for the lines it does not understand."""
     chosen = best
     while chosen.rejects:
         members = chosen.format.formats if isinstance(chosen.format, Mixed) else (chosen.format,)
         if len(members) >= MOST_FORMATS:
             break
-        some = Lines(block, np.arange(len(block.ends), dtype=np.int64))
-        left = some.take(np.array(sorted(set(chosen.rejects)), np.int64))
+        left = lines.take(np.array(sorted(set(chosen.rejects)), np.int64))
         others = [f for f in formats if not f.generic and f.name not in {m.name for m in members}]
         others += [f for f in formats if f.name in {m.name for m in members} and f not in members]
-        found = _best(left.block, others, given)
+        found = _best(left, others, given)
         if found is None or found.rows < max(1, 0.5 * len(left)):
             break
-        mixed = score(block, Mixed((*members, found.format)), given)
+        mixed = score(lines, Mixed((*members, found.format)), given)
         if mixed.rows <= chosen.rows:
             break
         chosen = mixed

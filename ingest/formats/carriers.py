@@ -1,0 +1,185 @@
+"""What carries log lines: JSON objects of shippers, clouds and container engines, or a time before each.
+
+A carrier has a name: the path of the line in its object (`log`, `event.original`, `jsonPayload`),
+`path[]` where the objects of a list are records of their own, `syslog`, or `stamp`.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ingest.formats import envelopes
+from ingest.formats.block import Reject
+from ingest.formats.lines import Lines, coded, from_texts
+from ingest.formats.objects import Objects, at_path
+
+LISTS = ("records", "Records", "logEvents", "events", "Events", "value", "logs", "entries")
+PLACES = (
+    "_raw", "raw", "log", "MESSAGE", "event.original", "log.original", "message", "msg", "event",
+    "SyslogMessage", "RawData", "rawEvent", "raw_event", "rawLog", "textPayload", "jsonPayload",
+    "protoPayload", "line", "short_message", "full_message", "body.stringValue", "body", "Body",
+    "data", "_source", "result", "record", "payload", "properties", "Message", "content", "text",
+)  # fmt: skip
+"""Where carriers put the line: Docker, journald, Beats, Fluent Bit, Vector, Loki, Splunk, clouds."""
+TIMES = (
+    "time", "timestamp", "@timestamp", "__REALTIME_TIMESTAMP", "_SOURCE_REALTIME_TIMESTAMP", "ts",
+    "TimeGenerated", "date", "_time", "timeUnixNano", "receiveTimestamp", "EventReceivedTime",
+)  # fmt: skip
+STAMP = rf"^(?P<all>(?P<time>{envelopes.ISO}) (?:(?:stdout|stderr) [FP](?::\S*)? )?)"
+LEAST, PARTIAL, LONGEST, MOST = 12, 8 << 10, 1 << 20, 50_000
+
+
+def places(lines: Lines) -> list[str]:
+    """The carriers that lines may be in, likeliest first."""
+    found: list[str] = []
+    first = lines.block.data[:2048]
+    if b"{" in first:
+        objects = Objects(lines).objects[:50]
+        # `{}{}` without a newline between: the line is no object, but several.
+        if not objects and re.search(rb"\}\s*\{", lines.block.data):
+            found.append("{}")
+        found += [f"{name}[]" for name in LISTS if any(_listed(one, name) for one in objects)]
+        found += [name for name in PLACES if any(_carries(one, name) for one in objects)]
+    if not first.lstrip().startswith(b"{"):
+        if envelopes.syslog(lines) is not lines:
+            found.append("syslog")
+        if re.match(STAMP.replace("(?P<all>", "(?:").encode(), first):
+            found.append("stamp")
+    return found
+
+
+def _listed(one: Mapping[str, Any], name: str) -> bool:
+    value = one.get(name)
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
+
+
+def _carries(one: Mapping[str, Any], name: str) -> bool:
+    value = at_path(one, name.split("."))
+    if isinstance(value, str):
+        return len(value) > LEAST
+    return (isinstance(value, dict) and len(value) > 2) or _bytes(value) is not None
+
+
+def opened(lines: Lines, name: str) -> tuple[Lines, list[Reject], Counter[str]]:
+    """The lines a carrier holds, lines that hold none, and what is ignored on purpose."""
+    if not len(lines):
+        return lines, [], Counter()
+    if name == "syslog":
+        return envelopes.syslog(lines), [], Counter()
+    if name == "stamp":
+        return _stamped(lines), [], Counter()
+    rest: Counter[int] = Counter()
+    texts, numbers, moments = _joined(_texts(lines, name), rest) if name == "log" else _texts(lines, name)  # fmt: skip
+    known = np.array(sorted({*numbers, *rest}), np.int64)
+    missing = np.setdiff1d(lines.numbers, known)
+    rejects = [Reject(int(n), "no log line in its envelope") for n in missing]
+    facts = {"@wrapper.time": coded(pa.array(moments, pa.string()))} if any(moments) else {}
+    inside = from_texts(pa.array(texts, pa.string()), np.array(numbers, np.int64), facts)
+    return inside, rejects, +Counter({"the rest of a line": len(rest)})
+
+
+def _stamped(lines: Lines) -> Lines:
+    found = pc.extract_regex(lines.texts, pattern=STAMP)
+    length = pc.binary_length(found.field("all")).fill_null(0).to_numpy(zero_copy_only=False)
+    facts = {**lines.facts, "@wrapper.time": coded(found.field("time"))}
+    return lines.at(lines.block.starts + length, facts)
+
+
+Held = tuple[list[str], list[int], list[str | None]]
+
+
+def _texts(lines: Lines, name: str) -> Held:
+    """Each record's text, the number of its line, and when its carrier says it was."""
+    texts: list[str] = []
+    numbers: list[int] = []
+    moments: list[str | None] = []
+    for number, outer, value in _values(lines, name):
+        text = _text(value)
+        if text:
+            texts.append(text)
+            numbers.append(number)
+            moments.append(_moment(outer))
+    return texts, numbers, moments
+
+
+def _values(lines: Lines, name: str) -> Iterator[tuple[int, Mapping[str, Any], Any]]:
+    if name == "{}":
+        for row, number in enumerate(lines.numbers.tolist()):
+            for one in _several(lines.block.line(row)):
+                yield number, one, one
+        return
+    objects = Objects(lines)
+    path = name.removesuffix("[]")
+    for number, one in zip(objects.numbers.tolist(), objects.objects, strict=True):
+        value = at_path(one, path.split("."))
+        if not name.endswith("[]"):
+            yield number, one, value
+        elif isinstance(value, list):
+            for inner in value[:MOST]:
+                if isinstance(inner, dict):
+                    # CloudWatch's list holds lines (`message`), Azure's and CloudTrail's the records.
+                    line = inner.get("message") if path == "logEvents" else inner
+                    yield number, inner, line
+
+
+def _several(line: bytes) -> Iterator[dict[str, Any]]:
+    """Objects one after the other without a newline, as Kinesis Firehose writes them."""
+    for piece in re.split(rb"(?<=\})\s*,?\s*(?=\{\")", line)[:MOST]:
+        try:
+            one = orjson.loads(piece)
+        except orjson.JSONDecodeError:
+            continue
+        if isinstance(one, dict):
+            yield one
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return orjson.dumps(value).decode()
+    return _bytes(value)
+
+
+def _bytes(value: Any) -> str | None:
+    """journald writes a message that is no UTF-8, or holds control signs, as a list of bytes."""
+    if not isinstance(value, list) or len(value) <= LEAST:
+        return None
+    if not all(type(n) is int and 0 <= n < 256 for n in value):
+        return None
+    return bytes(value).decode("utf-8", "replace").replace("\0", "")
+
+
+def _moment(outer: Mapping[str, Any]) -> str | None:
+    for name in TIMES:
+        value = outer.get(name)
+        if isinstance(value, str | int | float) and not isinstance(value, bool):
+            return str(value)
+    return None
+
+
+def _joined(held: Held, why: Counter[int]) -> Held:
+    """Docker cuts lines at 16 KiB: pieces without a newline at their end go on in the next one."""
+    texts: list[str] = []
+    numbers: list[int] = []
+    moments: list[str | None] = []
+    going = False
+    for text, number, moment in zip(*held, strict=True):
+        if going:
+            texts[-1] += text
+            why[number] += 1
+        else:
+            texts.append(text)
+            numbers.append(number)
+            moments.append(moment)
+        going = len(text) >= PARTIAL and not text.endswith("\n") and len(texts[-1]) < LONGEST
+    return texts, numbers, moments
+
+
+__all__ = ["opened", "places"]
