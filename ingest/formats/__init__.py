@@ -37,7 +37,7 @@ def described(path: Path) -> Described:
 def all_formats() -> tuple[Format, ...]:
     """Every format that comes with Fairwatch: products first, then those that guess by names."""
     found = [described(path) for path in sorted(PRODUCTS.glob("*.yaml"))]
-    return (*COMPILED, *sorted(found, key=lambda f: f.generic))
+    return (*COMPILED, *sorted(found, key=lambda f: (f.generic, f.broad)))
 
 
 def own(folder: Path | None) -> list[Format]:

@@ -76,6 +76,14 @@ class Split:
         odd: Mask = self._quoted.counts % 2 == 1
         return odd
 
+    @cached_property
+    def empty_end(self) -> Mask:
+        """Lines that end in a delimiter, so that their last column is empty."""
+        block = self.lines.block
+        last = self._cuts[np.maximum(self._first + self.counts - 2, 0)] + self._skip
+        found: Mask = (self.counts > 1) & (last == block.ends)
+        return found
+
     def column(self, name: str) -> pa.DictionaryArray | None:
         """A column by name or number; from the end where the number is negative."""
         if name in self.lines.facts:

@@ -14,7 +14,15 @@ from ingest.formats import envelopes, mapping
 from ingest.formats.block import HASH, NOTHING_SAID, RAW, Block, Given, IntArray, Parsed, Reject
 from ingest.formats.columns import Split
 from ingest.formats.description import Description, Layout
-from ingest.formats.headers import Header, csv_header, directives, first_line, sections
+from ingest.formats.headers import (
+    OTHERS_DIRECTIVE,
+    Header,
+    csv_header,
+    directives,
+    first_line,
+    in_force,
+    sections,
+)
 from ingest.formats.lines import Columns, Lines, Mask, Table, clean, coded
 from ingest.formats.objects import Objects
 from ingest.formats.pairs import Pairs, Syntax
@@ -45,6 +53,11 @@ class Described:
     def generic(self) -> bool:
         """Whether it reads what no product's own description does."""
         return self.description.generic
+
+    @property
+    def broad(self) -> bool:
+        """Whether it reads any product's header: those that know theirs are asked before."""
+        return any(one.header != "none" and not one.needs for one in self._layouts)
 
     @cached_property
     def _layouts(self) -> list[Layout]:
@@ -137,9 +150,16 @@ class Described:
                 parts[0].rejects = [Reject(int(n), "no header names the columns") for n in lines.numbers]  # fmt: skip
         else:
             found, parsed = sections(lines, given)
+            known = [h for h, some in found if len(some)] or in_force(lines, given)
+            if known and not any(_fitting(layout, h) for h in known):
+                parsed.why = Counter({OTHERS_DIRECTIVE: parsed.why.total()})
             parts.append(parsed)
         for header, some in found:
             if not len(some):
+                continue
+            if not _fitting(layout, header):
+                told = f"its header names the columns of another product than {self.title}"
+                parts.append(Parsed(RAW.empty_table(), [Reject(int(n), told) for n in some.numbers]))  # fmt: skip
                 continue
             own = _delimited_as(layout, header, some)
             columns, rejects, _ = _split(own, some, header.names)
@@ -218,7 +238,9 @@ def _split(layout: Layout, lines: Lines, names: dict[str, int]) -> tuple[Split, 
         bad = split.unpaired
         rejects += [Reject(int(n), "its double quotes do not pair") for n in lines.numbers[bad]]
     if expected:
-        wrong = ~np.isin(split.counts, expected) & ~bad
+        # A delimiter at the end of the line makes no column more.
+        counts = split.counts - (split.empty_end & ~np.isin(split.counts, expected))
+        wrong = ~np.isin(counts, expected) & ~bad
         told = " or ".join(str(count) for count in expected[:4])
         for row in np.flatnonzero(wrong):
             reason = f"{split.counts[row]} columns where {told} are expected"
@@ -232,15 +254,22 @@ def _split(layout: Layout, lines: Lines, names: dict[str, int]) -> tuple[Split, 
     return split, rejects, none
 
 
+def _fitting(layout: Layout, header: Header) -> bool:
+    """Whether the header names all columns of one of the lists the layout needs."""
+    return not layout.needs or any(
+        all(name.lower() in header.names for name in names) for names in layout.needs
+    )
+
+
 def _delimited_as(layout: Layout, header: Header, lines: Lines) -> Layout:
     """The layout with the delimiter the data has, and as many columns as the header names."""
-    count = len(header.names)
+    count = header.count
     delimiter, repeated = header.delimiter(lines, layout)
     return layout.model_copy(
         update={
             "delimiter": delimiter,
             "repeated": repeated,
-            "counts": [count, count + 1] if header.trailing else [count],
+            "counts": [count],
             "quotes": None if header.raw else layout.quotes,
         }
     )

@@ -29,6 +29,11 @@ def _many(value: Any) -> Any:
     return value if isinstance(value, list) or value is None else [value]
 
 
+def _alternatives(value: Any) -> Any:
+    """One list of words, or several of which one is enough."""
+    return [value] if value and all(isinstance(one, str) for one in value) else value
+
+
 def _regex(pattern: str) -> str:
     try:
         re.compile(pattern)
@@ -56,7 +61,7 @@ class Take(Model):
     words: dict[str, str] | None = None
     join: str | None = None
     unit: Unit | None = None
-    decode: Decode | None = None
+    decode: Annotated[list[Decode], BeforeValidator(_many)] = []
     nothing: list[str] = []
     when: dict[str, Words] = {}
 
@@ -133,6 +138,7 @@ class Layout(Mapping):
     multiline: bool = False
     header: Literal["none", "first", "directives"] = "none"
     counts: list[int] = []
+    needs: Annotated[list[list[str]], BeforeValidator(_alternatives)] = []
     between: str = " "
     sign: str = "="
     spaced: bool = False

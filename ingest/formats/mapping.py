@@ -362,8 +362,8 @@ def _taken(named: Named, take: Take) -> pa.DictionaryArray | None:
     if take.words is not None:
         words = take.words
         column = text_of(column, lambda text: words.get(text, words.get("*")))
-    if take.decode:
-        column = text_of(column, DECODERS[take.decode])
+    for decode in take.decode:
+        column = text_of(column, DECODERS[decode])
     if take.from_ and take.value is not None:
         column = text_of(column, lambda _: take.value)
     if take.when:

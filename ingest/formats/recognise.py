@@ -9,6 +9,7 @@ import numpy as np
 
 from ingest.formats import envelopes
 from ingest.formats.block import NOTHING_SAID, RAW, UNSAID, Block, Given, Parsed, Reject
+from ingest.formats.headers import OTHERS_DIRECTIVE
 from ingest.formats.lines import Lines, clean
 from ingest.formats.mapping import together
 from ingest.formats.objects import Objects
@@ -16,7 +17,7 @@ from ingest.formats.objects import Objects
 SAMPLE_LINES = 200
 CERTAIN = 0.5
 MOST_FORMATS = 4
-SAYS_NOTHING = ("blank line", "comment", "blank line or comment")
+SAYS_NOTHING = ("blank line", "comment", "blank line or comment", OTHERS_DIRECTIVE)
 Order = Literal["dmy", "mdy"]
 
 
