@@ -9,7 +9,7 @@ from ingest.formats.arrays import codes_to_text
 from ingest.formats.block import IntArray
 from ingest.formats.lines import Mask
 
-ORDER = ("denied", "auth", "allowed", "error")
+ORDER = ("denied", "auth", "error", "allowed")
 """Of several answers to one question the first of these counts: a name that is blocked only after its
 alias was looked up is blocked."""
 
