@@ -111,9 +111,29 @@ RECORDS = st.lists(st.tuples(st.sampled_from("abc"), st.booleans(), st.sampled_f
 @given(records=RECORDS)
 def test_the_join_is_that_of_a_slow_one(records: list[tuple[str, bool, str | None]]) -> None:
     keys, asks, said = ([r[n] for r in records] for n in range(3))
-    made = answered(
+    made, told = answered(
         [coded(pa.array(keys, pa.string())), coded(pa.array(["x"] * len(keys), pa.string()))],
         np.array(asks, bool),
         coded(pa.array(said, pa.string())),
     )
     assert made.to_pylist() == slowly(keys, asks, said)  # type: ignore[arg-type]
+    before = [not asking and any(asks[o] and keys[o] == keys[at] for o in range(at)) for at, asking in enumerate(asks)]
+    assert told.tolist() == before
+
+
+def test_a_reply_is_a_row_only_where_its_query_is_not_logged() -> None:
+    (format_,) = named("unbound")
+    lines = (
+        "[1714644672] unbound[6:0] info: 10.1.1.7 a.example.org. A IN",
+        "[1714644672] unbound[6:0] info: 10.1.1.7 a.example.org. A IN NXDOMAIN 0.1 0 51",
+        "[1714644672] unbound[6:1f] reply: 10.1.1.8 a.example.org. A IN NOERROR 0.1 0 51",
+        "[1714644673] unbound[6:1f] query: 10.1.1.9 ads.example.org. A IN",
+        "[1714644673] unbound[6:1f] info: ads.example.org. always_null 10.1.1.9@5000 ads.example.org. A IN",
+    )
+    parsed = format_.parse(Block("".join(f"{line}\n" for line in lines).encode()), SAID)
+    found = parsed.rows.select(["line", "verdict"]).to_pylist()
+    assert [tuple(f.values()) for f in found] == [(0, "error"), (2, "allowed"), (3, "denied")]
+    assert dict(parsed.why) == {
+        "answer to a question told before": 1,
+        "what became of a question told before": 1,
+    }

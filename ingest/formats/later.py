@@ -14,8 +14,9 @@ ORDER = ("denied", "auth", "error", "allowed")
 alias was looked up is blocked."""
 
 
-def answered(keys: Sequence[pa.DictionaryArray], asks: Mask, said: pa.DictionaryArray) -> pa.DictionaryArray:  # fmt: skip
-    """The verdict of each record that asks, by the records of the same keys that follow it.
+def answered(keys: Sequence[pa.DictionaryArray], asks: Mask, said: pa.DictionaryArray) -> tuple[pa.DictionaryArray, Mask]:  # fmt: skip
+    """The verdict of each record that asks, by the records of the same keys that follow it; and which
+    others follow a question of theirs.
 
     A question is answered by what stands between it and the next question of the same keys; questions
     that follow one another without an answer share the next. Null where nothing answers in the block.
@@ -31,12 +32,15 @@ def answered(keys: Sequence[pa.DictionaryArray], asks: Mask, said: pa.Dictionary
     weight = _weights(said)[order]
     weight[asked] = len(ORDER)
     result = np.full(count, len(ORDER), np.int64)
+    told = np.zeros(count, bool)
     if count:
         best = np.minimum.reduceat(weight, begins)
-        spread = np.repeat(best, np.diff(np.append(begins, count)))
+        sizes = np.diff(np.append(begins, count))
+        told[order] = np.repeat(asked[begins], sizes) & ~asked
+        spread = np.repeat(best, sizes)
         result[order] = np.where(asked, spread, len(ORDER))
     codes = pa.array(result.astype(np.int32), mask=result == len(ORDER))
-    return codes_to_text(codes, list(ORDER))
+    return codes_to_text(codes, list(ORDER)), told
 
 
 def _weights(said: pa.DictionaryArray) -> IntArray:

@@ -229,7 +229,8 @@ LATER = "@later"
 
 
 def _answered(rules: Rules, columns: Columns) -> Columns:
-    """The columns, with `@later` where later records tell what became of a row."""
+    """The columns, with `@later` (what later records tell of a row) and `@asked` (of a record that tells:
+    whether its row stands before it)."""
     later = rules.layout.later
     if later is None or not len(columns.numbers):
         return columns
@@ -238,8 +239,9 @@ def _answered(rules: Rules, columns: Columns) -> Columns:
     told = [text_of(c, _judged(later)) for name in later.from_ if (c := named.raw(name)) is not None]
     if not keys or not told:
         return columns
-    made = answered(keys, holds(named, later.asks), first_of(told))
-    return Beside(columns, {LATER: made})
+    made, after = answered(keys, holds(named, later.asks), first_of(told))
+    asked = codes_to_text(pa.array(np.zeros(len(after), np.int32), mask=~after), ["yes"])
+    return Beside(columns, {LATER: made, "@asked": asked})
 
 
 def together(parts: Sequence[Parsed]) -> Parsed:
