@@ -117,7 +117,10 @@ def test_the_join_is_that_of_a_slow_one(records: list[tuple[str, bool, str | Non
         coded(pa.array(said, pa.string())),
     )
     assert made.to_pylist() == slowly(keys, asks, said)  # type: ignore[arg-type]
-    before = [not asking and any(asks[o] and keys[o] == keys[at] for o in range(at)) for at, asking in enumerate(asks)]
+    before = [
+        not asking and any(asks[o] and keys[o] == keys[at] for o in range(at))
+        for at, asking in enumerate(asks)
+    ]
     assert told.tolist() == before
 
 

@@ -119,7 +119,6 @@ class Mapping(Model):
     columns: list[str] = []
     extract: dict[str, Annotated[list[Regex], BeforeValidator(_many)]] = {}
 
-
     def named(self) -> set[str]:
         """Every column this mapping asks for, conditions aside."""
         takes = [take for some in self.fields.values() for take in some]

@@ -236,7 +236,9 @@ def _answered(rules: Rules, columns: Columns) -> Columns:
         return columns
     named = Named(columns, rules, rules.layout.nothing)
     keys = [c for name in later.by if (c := named.column(name)) is not None]
-    told = [text_of(c, _judged(later)) for name in later.from_ if (c := named.raw(name)) is not None]
+    told = [
+        text_of(c, _judged(later)) for name in later.from_ if (c := named.raw(name)) is not None
+    ]
     if not keys or not told:
         return columns
     made, after = answered(keys, holds(named, later.asks), first_of(told))
