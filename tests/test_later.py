@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.formats import named
-from ingest.formats.block import Block, Given
+from ingest.formats import all_formats, named, recognise
+from ingest.formats.block import TIMELESS, Block, Given
 from ingest.formats.later import ORDER, answered
 from ingest.formats.lines import coded
 
@@ -140,3 +140,40 @@ def test_a_reply_is_a_row_only_where_its_query_is_not_logged() -> None:
         "answer to a question told before": 1,
         "what became of a question told before": 1,
     }
+
+
+NAMES = {
+    "7.1.1.10.in-addr.arpa": "reverse look-up",
+    "8.B.D.0.1.0.0.2.ip6.arpa": "reverse look-up",
+    "printer": "local name",
+    "PC7.local": "local name",
+    "router.home.arpa": "local name",
+    "ip-10-1-1-8.eu-west-1.compute.internal": "local name",
+    "arpa.example.org": None,
+    "local.example": None,
+    "in-addr.arpa.example.org": None,
+    "xn--bcher-kva.example": None,
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_no_site_has_is_no_contact(name: str) -> None:
+    (format_,) = named("route53")
+    line = f'{{"query_timestamp":"2024-05-02T10:11:12Z","query_name":"{name}.","srcaddr":"10.1.1.7"}}\n'  # fmt: skip
+    parsed = format_.parse(Block(line.encode()), SAID)
+    why = NAMES[name]
+    assert dict(parsed.why) == ({why: 1} if why else {})
+    assert parsed.rows.num_rows == (why is None)
+
+
+def test_a_page_of_a_single_label_stays_a_row() -> None:
+    (format_,) = named("suricata")
+    line = b'{"timestamp":"2024-05-02T10:11:12Z","event_type":"http","src_ip":"10.1.1.7","dest_ip":"10.1.1.2","http":{"hostname":"wiki","url":"/a","http_method":"GET"}}\n'  # fmt: skip
+    assert format_.parse(Block(line), SAID).rows["url"].to_pylist() == ["http://wiki/a"]
+
+
+def test_a_product_whose_lines_hold_no_time_is_still_recognised() -> None:
+    line = b'[INFO] 10.1.1.7:42114 - 64820 "A IN www.example.org. udp 57 false 1232" NOERROR qr,aa,rd 66 0.1s\n'
+    found = recognise(line * 5, all_formats())
+    assert found.format is not None and found.format.name == "coredns"
+    assert {r.reason.split(":")[0] for r in found.format.parse(Block(line)).rejects} == {TIMELESS}
