@@ -296,7 +296,7 @@ NO_SITES = (
     ("reverse look-up", r"(?i)^(?://)?[^/]*\.(?:in-addr|ip6)\.arpa\.?(?::\d+)?$"),
     (
         "local name",
-        r"(?i)^(?://)?(?:[^./:\[\]]+|[^/]*\.(?:local|localhost|localdomain|lan|internal|home\.arpa))\.?(?::\d+)?$",
+        r"(?i)^(?://)?(?:[^./:\[\]]*|[^/]*\.(?:local|localhost|localdomain|lan|internal|home\.arpa))\.?(?::\d+)?$",
     ),
 )
 
