@@ -41,6 +41,9 @@ UNORDERED = "day and month cannot be told apart: set `dates: dmy` or `dates: mdy
 UNSAID = (ZONELESS, UNORDERED)
 """Reasons that are a fault of the configuration, not of the line."""
 
+TIMELESS = "it carries no time"
+"""How the reason begins where a product's lines are known but say no time; their carrier may."""
+
 NEWLINE, RETURN, BLANK, QUOTE, BACKSLASH, HASH = b'\n\r "\\#'
 IntArray = npt.NDArray[np.signedinteger[Any]]
 

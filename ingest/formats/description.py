@@ -15,7 +15,7 @@ Verdict = Literal["allowed", "denied", "auth", "error", "unknown"]
 Kind = Literal["proxy", "firewall", "sensor", "resolver"]
 Engine = Literal["delimited", "pairs", "json", "pattern", "cef", "leef"]
 Unit = Literal["ms", "s", "us", "ns", "min", "h:m:s"]
-Decode = Literal["percent", "plus", "base64", "dns", "backslash"]
+Decode = Literal["percent", "plus", "base64", "dns", "backslash", "hex"]
 Target = Literal[
     "client", "user", "method", "scheme", "host", "port", "path", "query", "url", "status",
     "duration_ms", "bytes_down", "bytes_up", "referrer", "content_type", "user_agent",
@@ -92,6 +92,16 @@ class Judge(Model):
     match: Regex | None = None
 
 
+class Later(Judge):
+    """Records that tell what became of one before them: the same in the columns `by`, and no question.
+
+    A record is a question, and may be a row, where `asks` holds.
+    """
+
+    by: Words
+    asks: dict[str, Words]
+
+
 Judges = Annotated[list[Judge], BeforeValidator(_many)]
 Whens = Annotated[list[When], BeforeValidator(_many)]
 Condition = dict[str, Words]
@@ -123,6 +133,7 @@ class Record(Mapping):
     name: str = ""
     when: Conditions = []
     ignore: str | None = None
+    reject: str | None = None
 
 
 class Layout(Mapping):
@@ -150,12 +161,15 @@ class Layout(Mapping):
     synonyms: bool = False
     syslog: bool = True
     records: list[Record] = []
+    later: Later | None = None
     otherwise: Literal["ignore", "reject"] = "reject"
 
     @property
     def names(self) -> set[str]:
         """Every column the layout can ask for."""
         conditions = {n for record in self.records for one in record.when for n in one}
+        if self.later is not None:
+            conditions |= {*self.later.by, *self.later.from_, *self.later.asks}
         return conditions.union(self.named(), *(record.named() for record in self.records))
 
     @model_validator(mode="after")

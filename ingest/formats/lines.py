@@ -142,6 +142,23 @@ class Subset:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """Others' columns with some more beside them."""
+
+    columns: Columns
+    more: Mapping[str, pa.DictionaryArray]
+
+    @property
+    def numbers(self) -> IntArray:
+        """Their line numbers."""
+        return self.columns.numbers
+
+    def column(self, name: str) -> pa.DictionaryArray | None:
+        """A column, of those beside first."""
+        return self.more[name] if name in self.more else self.columns.column(name)
+
+
+@dataclass(frozen=True)
 class Table:
     """Columns that are all made already."""
 
@@ -153,4 +170,4 @@ class Table:
         return self.made.get(name)
 
 
-__all__ = ["NEWLINE", "Columns", "Lines", "Mask", "Subset", "Table", "between", "clean", "coded", "cut", "from_texts"]  # fmt: skip
+__all__ = ["NEWLINE", "Beside", "Columns", "Lines", "Mask", "Subset", "Table", "between", "clean", "coded", "cut", "from_texts"]  # fmt: skip

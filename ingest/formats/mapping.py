@@ -29,7 +29,8 @@ from ingest.formats.description import (  # fmt: skip
     Unit,
     When,
 )
-from ingest.formats.lines import Columns, Mask, Subset, coded
+from ingest.formats.later import answered
+from ingest.formats.lines import Beside, Columns, Mask, Subset, coded
 
 TEXTS = ("client", "user", "method", "referrer", "content_type", "user_agent", "device_category")
 INTEGERS = ("duration_ms", "bytes_down", "bytes_up")
@@ -193,6 +194,8 @@ def rows(layout: Layout, kind: Kind, columns: Columns, given: Given) -> Parsed:
     if not layout.records:
         parts.append(_rows(whole, columns, given))
         left = left[:0]
+    columns = _answered(whole, columns)
+    rejects: list[Reject] = []
     for record in layout.records:
         if not len(left):
             break
@@ -204,11 +207,14 @@ def rows(layout: Layout, kind: Kind, columns: Columns, given: Given) -> Parsed:
             mine = np.logical_or.reduce([holds(named, c) for c in record.when])
         if record.ignore is not None:
             why[record.ignore] += int(mine.sum())
+        elif record.reject is not None:
+            rejects += [Reject(int(n), record.reject) for n in some.numbers[mine]]
         elif mine.any():
             parts.append(_rows(rules, Subset(columns, left[mine]), given))
         left = left[~mine]
     result = together(parts)
     result.why += +why
+    result.rejects += rejects
     if len(left) and layout.otherwise == "ignore":
         result.why["a record of another kind"] += len(left)
     elif len(left):
@@ -217,6 +223,27 @@ def rows(layout: Layout, kind: Kind, columns: Columns, given: Given) -> Parsed:
             for n in columns.numbers[left]
         ]
     return result
+
+
+LATER = "@later"
+
+
+def _answered(rules: Rules, columns: Columns) -> Columns:
+    """The columns, with `@later` (what later records tell of a row) and `@asked` (of a record that tells:
+    whether its row stands before it)."""
+    later = rules.layout.later
+    if later is None or not len(columns.numbers):
+        return columns
+    named = Named(columns, rules, rules.layout.nothing)
+    keys = [c for name in later.by if (c := named.column(name)) is not None]
+    told = [
+        text_of(c, _judged(later)) for name in later.from_ if (c := named.raw(name)) is not None
+    ]
+    if not keys or not told:
+        return columns
+    made, after = answered(keys, holds(named, later.asks), first_of(told))
+    asked = codes_to_text(pa.array(np.zeros(len(after), np.int32), mask=~after), ["yes"])
+    return Beside(columns, {LATER: made, "@asked": asked})
 
 
 def together(parts: Sequence[Parsed]) -> Parsed:
@@ -261,7 +288,30 @@ def _rows(rules: Rules, columns: Columns, given: Given) -> Parsed:
         takes = rules.fields.get(name, [])
         made[name] = _numbers(named, takes, count)
     table = pa.table([made[f.name] for f in RAW], schema=RAW)
-    return _complete(table, reasons, fold)
+    parsed = _complete(table, reasons, fold)
+    return _of_sites(parsed) if rules.contact else parsed
+
+
+NO_SITES = (
+    ("reverse look-up", r"(?i)^(?://)?[^/]*\.(?:in-addr|ip6)\.arpa\.?(?::\d+)?$"),
+    (
+        "local name",
+        r"(?i)^(?://)?(?:[^./:\[\]]*|[^/]*\.(?:local|localhost|localdomain|lan|internal|home\.arpa))\.?(?::\d+)?$",
+    ),
+)
+
+
+def _of_sites(parsed: Parsed) -> Parsed:
+    """Contacts without those of names that no site can have; they are ignored on purpose."""
+    for why, pattern in NO_SITES:
+        url = parsed.rows["url"].combine_chunks()
+        if not len(url):
+            break
+        named = pc.match_substring_regex(url.dictionary, pattern).take(url.indices)
+        if pc.any(named).as_py():
+            parsed.why[why] += int(pc.sum(named).as_py())
+            parsed.rows = parsed.rows.filter(pc.invert(named))
+    return parsed
 
 
 def _complete(table: pa.Table, reasons: dict[int, str], fold: Fold | None) -> Parsed:
@@ -406,12 +456,22 @@ def _dns(text: str) -> str:
     return re.sub(r"\(\d{1,2}\)", ".", text).strip(".") or "."
 
 
+def _hex(text: str) -> str:
+    """Bytes that are written `\\xc3\\xa4`, as Zeek does, as text."""
+    if "\\x" not in text:
+        return text
+    cut = re.split(rb"\\x([0-9a-fA-F]{2})", text.encode())
+    cut[1::2] = [bytes([int(piece, 16)]) for piece in cut[1::2]]
+    return b"".join(cut).decode("utf-8", "replace").replace("\0", "")
+
+
 DECODERS: dict[Decode, Callable[[str], str | None]] = {
     "percent": lambda text: unquote(text, errors="replace"),
     "plus": lambda text: text.replace("+", " "),
     "base64": _base64,
     "dns": _dns,
     "backslash": lambda text: re.sub(r"\\([^A-Za-z0-9])", r"\1", text),
+    "hex": _hex,
 }
 
 
@@ -469,6 +529,8 @@ def _verdict(rules: Rules, named: Named, status: pa.DictionaryArray | None, coun
     if status is not None:
         # A proxy that asks for a password denies nothing.
         found.append(text_of(status, lambda text: "auth" if text.startswith("407") else None))
+    if (later := named.column(LATER)) is not None:
+        found.append(later)
     for judge in rules.verdict:
         for name in judge.from_:
             column = named.raw(name)

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from ingest.formats import carriers
-from ingest.formats.block import NOTHING_SAID, RAW, UNSAID, Block, Given, Parsed, Reject
+from ingest.formats.block import NOTHING_SAID, RAW, TIMELESS, UNSAID, Block, Given, Parsed, Reject
 from ingest.formats.described import Described
 from ingest.formats.headers import OTHERS_DIRECTIVE
 from ingest.formats.lines import Lines, clean
@@ -250,8 +250,8 @@ def score(lines: Lines, format_: Format, given: Given) -> Score:
     """How one format reads a sample; what only the configuration lacks counts as read."""
     lead = format_.lead(given.lead, lines.block.data)
     parsed = _read(format_, lines, replace(given, lead=lead))
-    unsaid = sum(r.reason in UNSAID for r in parsed.rejects)
-    bad = tuple(r.line for r in parsed.rejects if r.reason not in UNSAID)
+    known = {r.line for r in parsed.rejects if r.reason in UNSAID or r.reason.startswith(TIMELESS)}
+    unsaid, bad = len(known), tuple(r.line for r in parsed.rejects if r.line not in known)
     neutral = sum(parsed.why[reason] for reason in SAYS_NOTHING)
     return Score(format_, parsed.rows.num_rows + unsaid, parsed.ignored - neutral, bad)
 
