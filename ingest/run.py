@@ -173,6 +173,7 @@ class _Run:
         self.batch = Batch(ws, now)
         self.reports: list[FileReport] = []
         self.waiting: deque[_Reading] = deque()
+        self.formats: dict[str, Format] = {}  # of each source's last file
 
     def take(self, task: Task) -> None:
         """Read a file, or each member of an archive; what cannot be read stands in its report."""
@@ -284,7 +285,8 @@ class _Reading:
         known, skipped = stream.recognise(self.batch.known(stream.head), compared=True)
         self.counts.duplicate = skipped
         said, sample = self._said(), stream.sample[: 64 << 10]
-        recognised = recognise(sample, self.task.formats, said)
+        last = self.owner.formats.get(self.task.source.name)
+        recognised = recognise(sample, self.task.formats, said, last)
         format_ = recognised.format or (
             self.task.formats[0] if len({f.name for f in self.task.formats}) == 1 else None
         )
@@ -294,6 +296,8 @@ class _Reading:
                 f"`sources` in fairwatch.yaml, or see `fairwatch check-logs`."
             )
         self.report.format = format_.name if format_ else "empty"
+        if format_ and recognised.format:
+            self.owner.formats[self.task.source.name] = format_
         if format_:
             stream.records = format_.whole
             limits = self.ws.settings.limits

@@ -213,8 +213,16 @@ class Score:
         return self.rows + 0.4 * self.ignored
 
 
-def recognise(sample: bytes, formats: Sequence[Format], given: Given = NOTHING_SAID) -> Recognised:
-    """The format most lines of a sample fit; several where each reads lines the others do not."""
+def recognise(
+    sample: bytes,
+    formats: Sequence[Format],
+    given: Given = NOTHING_SAID,
+    likely: Format | None = None,
+) -> Recognised:
+    """The format most lines of a sample fit; several where each reads lines the others do not.
+
+    `likely`: what the source's last file was in; the others are asked only where it does not fit.
+    """
     lines = sample.split(b"\n")[: SAMPLE_LINES + 1]
     cut = b"\n".join(lines[:SAMPLE_LINES]).rstrip(b"\n") + b"\n"
     if not cut.strip():
@@ -224,6 +232,11 @@ def recognise(sample: bytes, formats: Sequence[Format], given: Given = NOTHING_S
     sampled = clean(block)
     # Zone and order are the source's; which format it is does not hang on them.
     given = replace(given, zone=given.zone or ZoneInfo("UTC"), order=given.order or "dmy")
+    if likely is not None and not likely.generic:
+        again = score(sampled, likely, given)
+        if again.rows and not again.rejects:
+            told = f"{again.fits} of the first {count} lines fit {likely.title}, as the last file did"
+            return Recognised(likely, 1.0, told)
     specific, guessing = [f for f in formats if not f.generic], [f for f in formats if f.generic]
     best = _best(sampled, specific, given)
     if best is None or best.share <= CERTAIN or not best.rows:
