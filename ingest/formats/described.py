@@ -233,6 +233,8 @@ def _marked(lines: Lines, layout: Layout) -> Mask:
     if layout.marker is None:
         return np.ones(len(lines), bool)
     plain = not re.search(r"[\\^$.|?*+()\[\]{}]", layout.marker)
+    if plain and layout.marker.encode() not in lines.block.data:
+        return np.zeros(len(lines), bool)
     test = pc.match_substring if plain else pc.match_substring_regex
     found: Mask = test(lines.texts, layout.marker).to_numpy(zero_copy_only=False)
     return found

@@ -7,6 +7,7 @@ next separator, or (`spaced`) at the next key.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -57,7 +58,9 @@ class Pairs:
 
     def _open_or_close(self) -> Mask:
         """Which of the breaks are quotes that no backslash takes away."""
-        quotes = np.isin(self._kinds, np.frombuffer(self.syntax.quotes, np.uint8))
+        quotes = np.zeros(len(self._kinds), bool)
+        for quote in self.syntax.quotes:
+            quotes |= self._kinds == quote
         if BACKSLASH in self.lines.block.data and quotes.any():
             where = self._breaks[quotes]
             quotes[quotes] = np.isin(where, unescaped(self.lines.block, where), assume_unique=True)
@@ -97,7 +100,9 @@ class Pairs:
         """Keep the pairs with these keys."""
         found = np.sort(np.concatenate([self._find(key.encode()) for key in keys]))
         self.starts, self.ends, self.line = self.starts[found], self.ends[found], self.line[found]
-        self._at, self._lengths, self._tails = self._at[found], self._lengths[found], self._tails[found]  # fmt: skip
+        self._at, self._lengths = self._at[found], self._lengths[found]
+        self._tails = self._tails[found]
+        del self._sorted
 
     @property
     def counts(self) -> IntArray:
@@ -159,9 +164,12 @@ class Pairs:
     def _find(self, key: bytes) -> IntArray:
         if not 0 < len(key) <= LONGEST_KEY:
             return self.ends[:0]
-        found: IntArray = np.flatnonzero(
-            self._tails == np.frombuffer(key[-4:].rjust(4, b"\0"), "<u4")[0]
-        )
+        want = np.frombuffer(key[-4:].rjust(4, b"\0"), "<u4")[0]
+        order, buckets = self._sorted
+        bucket = _bucket(np.array([want], np.uint32))[0]
+        low, high = np.searchsorted(buckets, [bucket, int(bucket) + 1])
+        found: IntArray = np.sort(order[low:high])
+        found = found[self._tails[found] == want]
         found = found[self._lengths[found] == len(key)]
         for back in range(4, len(key), 4):
             part = key[max(0, len(key) - back - 4) : len(key) - back].rjust(4, b"\0")
@@ -169,6 +177,18 @@ class Pairs:
             word = _masked(word, self._lengths[found] - back)
             found = found[word == np.frombuffer(part, "<u4")[0]]
         return found
+
+    @cached_property
+    def _sorted(self) -> tuple[IntArray, npt.NDArray[np.uint16]]:
+        """The pairs by the ends of their keys, so that each key is found without asking all."""
+        buckets = _bucket(self._tails)
+        order = np.argsort(buckets, kind="stable")
+        return order, buckets[order]
+
+    @cached_property
+    def _closing(self) -> dict[int, Mask]:
+        """The breaks that are quotes, by which quote they are."""
+        return {quote: self._quotes & (self._kinds == quote) for quote in self.syntax.quotes}
 
     def _values(self, pairs: IntArray) -> tuple[IntArray, IntArray]:
         block, syntax = self.lines.block, self.syntax
@@ -186,10 +206,10 @@ class Pairs:
             ends = self._until(following, self._stops, line_end, ~quoted)
         if quoted.any():
             # A break of the kind that opened the value closes it.
-            for quote in set(self._kinds[following[quoted]].tolist()):
+            for quote, closes in self._closing.items():
                 mine = quoted & (self._kinds[following] == quote)
-                closes = self._quotes & (self._kinds == quote)
-                ends = np.where(mine, self._until(following + 1, closes, line_end, mine), ends)
+                if mine.any():
+                    ends = np.where(mine, self._until(following + 1, closes, line_end, mine), ends)
             # A value whose quote is never closed is cut, and half a name is another name: nothing.
             ends = np.where(quoted & (ends >= line_end), starts, ends)
             starts = starts + quoted
@@ -286,6 +306,11 @@ def _before(syntax: Syntax) -> bytes:
 
 _ODD, _OTHER = np.uint32(0x9E3779B1), np.uint32(0x85EBCA77)
 _DROP = np.array([32, 24, 16, 8, 0], np.uint32)
+
+
+def _bucket(tails: Any) -> Any:
+    """Sixteen bits of the end of a key, or of many."""
+    return ((tails * _ODD) >> np.uint32(16)).astype(np.uint16)
 
 
 def _masked(words: npt.NDArray[np.uint32], lengths: IntArray) -> npt.NDArray[np.uint32]:

@@ -235,7 +235,9 @@ def recognise(
     if likely is not None and not likely.generic:
         again = score(sampled, likely, given)
         if again.rows and not again.rejects:
-            told = f"{again.fits} of the first {count} lines fit {likely.title}, as the last file did"
+            told = (
+                f"{again.fits} of the first {count} lines fit {likely.title}, as the last file did"
+            )
             return Recognised(likely, 1.0, told)
     specific, guessing = [f for f in formats if not f.generic], [f for f in formats if f.generic]
     best = _best(sampled, specific, given)
