@@ -1,5 +1,6 @@
 """Rows waiting for their partitions: bounded, sorted when written, moved into place together."""
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,9 @@ class Buffers:
         self._writers: dict[int, PartWriter] = {}
         self._rejects: dict[date, list[dict[str, Any]]] = {}
         self._reject_writers: dict[date, PartWriter] = {}
+        # One thread, so that groups are written in their order; parsing goes on meanwhile.
+        self._pool = ThreadPoolExecutor(1)
+        self._writing: Future[None] | None = None
 
     def add(self, day: int, table: pa.Table) -> None:
         """Hold rows of one UTC day (days since 1970)."""
@@ -53,6 +57,7 @@ class Buffers:
         """Write what is held, bring the files to the disk and into their places."""
         for day in sorted(self._held):
             self._flush(day)
+        self._wait()
         for when in sorted(self._rejects):
             self._flush_rejects(when)
         writers = [*self._writers.values(), *self._reject_writers.values()]
@@ -65,6 +70,7 @@ class Buffers:
 
     def abandon(self) -> None:
         """Drop everything not committed."""
+        self._pool.shutdown(cancel_futures=True)
         for writer in [*self._writers.values(), *self._reject_writers.values()]:
             writer.abandon()
 
@@ -72,11 +78,17 @@ class Buffers:
         self._rows.pop(day, None)
         if day not in self._held:
             return
-        # Not by way of a variable: the pieces are let go as soon as they are copied.
-        table = pa.concat_tables(self._held.pop(day)).unify_dictionaries().combine_chunks()
         if day not in self._writers:
             self._writers[day] = self._writer(EVENTS.name, date.fromordinal(day + EPOCH))
-        self._writers[day].write(table.take(sort_key(table)))
+        # Never more than one group on its way: memory is bounded, and a full disk is told here.
+        self._wait()
+        self._writing = self._pool.submit(_write, self._writers[day], self._held.pop(day))
+
+    def _wait(self) -> None:
+        """Until the group under way is written; raises what its writing raised."""
+        if self._writing is not None:
+            writing, self._writing = self._writing, None
+            writing.result()
 
     def _flush_rejects(self, day: date) -> None:
         rows = self._rejects.pop(day, [])
@@ -87,3 +99,11 @@ class Buffers:
     def _writer(self, dataset: str, day: date) -> PartWriter:
         declared = EVENTS if dataset == EVENTS.name else REJECTS
         return PartWriter(self._site, declared, day, f"{self._name}-{self._commit:04d}")
+
+
+def _write(writer: PartWriter, pieces: list[pa.Table]) -> None:
+    """Pieces of a day as one sorted row group; each is let go as soon as it is copied."""
+    table = pa.concat_tables(pieces)
+    pieces.clear()
+    table = table.unify_dictionaries().combine_chunks()
+    writer.write(table.take(sort_key(table)))
