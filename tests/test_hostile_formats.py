@@ -173,6 +173,15 @@ def test_a_megabyte_of_each_kind_costs_no_more(format_: Format) -> None:
         check(format_, data, per_byte, facts)
 
 
+@pytest.mark.parametrize("name", ["w3c", "zeek", "bluecoat"])
+def test_more_headers_than_are_believed_count_each_line_once(name: str) -> None:
+    """Every line is in one section, or rejected, never both."""
+    format_ = next(f for f in FORMATS if f.name == name)
+    for count in (255, 256, 257, 300):
+        data = b"".join(b"#Fields: a b%d\n1 2\n" % n for n in range(count))
+        cost(format_, data, NOTHING_SAID)
+
+
 def test_no_carrier_takes_long_to_open() -> None:
     for line in long_lines(30_000):
         held = clean(Block(line.replace(b"\n", b" ") + b"\n"))
