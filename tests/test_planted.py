@@ -1,6 +1,7 @@
 """Hosts that must not be kept, planted wherever a log line can hold one, and searched for in every byte of the site."""
 
 import gzip
+import json
 import os
 import re
 import shutil
@@ -347,3 +348,152 @@ def test_the_search_finds_what_is_hidden(tmp_path: Path) -> None:
     (tmp_path / "p.txt").write_text("planted-bücher.example".encode("idna").decode())
     assert search(tmp_path, ["planted-bücher.example"])
     shutil.rmtree(tmp_path)
+
+
+def every_place(seen: str, at: datetime) -> dict[str, list[str]]:
+    """Lines of other formats, by format, with a host wherever one can stand in them."""
+    iso, ms = f"{at:%Y-%m-%dT%H:%M:%SZ}", int(at.timestamp() * 1000)
+    day, clock, month = f"{at:%Y-%m-%d}", f"{at:%H:%M:%S}", f"{at:%b} {at.day:2} {at:%H:%M:%S}"
+    url, word, face = f"https://{seen}/deep?q={seen}", "Health", "www.facebook.com"
+    mail = f"ann@{seen}"
+    # A name in the place of the client is a device's, unless it is a sensitive site's.
+    client = seen if seen in SENSITIVE else "10.0.0.1"
+    return {
+        "w3c": [
+            f"#Software: {seen}", f"#Remark: http://{seen}/",
+            ("#Fields: date time c-ip cs-username cs-method cs-uri-scheme cs-host cs-uri-path cs-uri-query"
+            " sc-status cs(User-Agent) cs(Referer) rs(Content-Type) cs-categories action"),
+            f"{day} {clock} 10.0.0.1 ann GET http {seen} /{seen} ?{seen} 200 Bot-{seen} {url} text/html {word} Allowed",
+            f"{day} {clock} 10.0.0.1 ann GET http {face} /l ?u={url} 200 Bot-{seen} {url} {seen}/html {seen} Allowed",
+            f"{day} {clock} 10.0.0.1 http://{seen}/ {seen.upper()} {seen} {face} /{seen} - {seen} - {seen} {seen} {word} {seen}",
+            f"{day} {seen} 10.0.0.1 ann GET http {seen} / - 200 - - - - Allowed", f"{seen} short",
+            f"#Fields: {seen} date {seen}", f"{seen} {day} {seen}",
+        ],
+        "fortigate": [
+            (f'date={day} time={clock} devname="{seen}" tz="+0000" type="utm" subtype="webfilter" srcip=10.0.0.1'
+            f' user="ann" hostname="{seen}" url="/{seen}" action="passthrough" catdesc="{word}" referralurl="{url}"'
+            f' agent="{seen}" msg="{seen}"'),
+            (f'date={day} time={clock} tz="+0000" type="utm" subtype="webfilter" srcip=10.0.0.1 user="http://{seen}/"'
+            f' hostname="{face}" url="{url}" action="{seen}" catdesc="{seen}" method="{seen}"'),
+            f'date={day} time={seen} type="utm" subtype="webfilter" hostname="{seen}', f'type="traffic" subtype="{seen}"',
+        ],
+        "paloalto": [
+            (f"1,{day.replace('-', '/')} {clock},0123,TRAFFIC,end,2561,{day.replace('-', '/')} {clock},10.0.0.1,203.0.113.9,,,"
+            f"out,ann,,{seen},vsys1,trust,untrust,e1,e2,fwd,,7,1,50001,443,0,0,0x0,tcp,allow,9,1,8,3,,6,{seen},0,1,0x0"),
+            f"1,{seen},0123,TRAFFIC,end,{seen}", f"1,x,0123,{seen}", f"{seen},1,2,3",
+        ],
+        "zscaler": [
+            (f'{{"sourcetype":"zscalernss-web","event":{{"epochtime":"{ms // 1000}","login":"{mail}","cltip":"10.0.0.1",'
+            f'"eurl":"{seen}%2F{seen}","proto":"HTTPS","action":"Allowed","reqmethod":"GET","useragent":"{seen}",'
+            f'"urlcat":"{word}","contenttype":"{seen}","ereferer":"{seen}"}}}}'),
+            f'{{"sourcetype":"zscalernss-web","time":"{seen}","login":"ann","cltip":"10.0.0.1","eurl":"{seen}"}}',
+            f'{{"sourcetype":"zscalernss-{seen}","{seen}":1}}', f'{{"{seen}":', f'{{"event":"{seen}"}}',
+        ],
+        "umbrella": [
+            f'"{day} {clock}","ann","ann,{seen}","10.0.0.1","203.0.113.1","Allowed","1 (A)","NOERROR","{seen}.","{word}","AD Users","{seen}",""',
+            f'"{day} {clock}","{mail}","{seen}","10.0.0.1","203.0.113.1","{seen}","{seen}","{seen}","{seen}.","{seen}","AD Users","x",""',
+            f'"{seen}","ann","ann","10.0.0.1","{seen}","Allowed","1 (A)","NOERROR","{seen}.","News"', f'"{seen}',
+        ],
+        "zeek": [
+            "#separator \\x09", f"#path\t{seen}",
+            "#fields\tts\tuid\tid.orig_h\tid.orig_p\tid.resp_h\tid.resp_p\tversion\tserver_name\tsubject\testablished",
+            f"{ms / 1000:.6f}\tC1\t10.0.0.1\t50001\t203.0.113.9\t443\tTLSv12\t{seen}\tCN={seen}\tT",
+            f"{ms / 1000:.6f}\tC1\t{client}\t50001\t{seen}\t443\t{seen}\t{seen}\tCN={seen}\tT", f"{seen}\t{seen}",
+            f"#close\t{seen}",
+        ],
+        "dnsmasq": [
+            f"{month} dnsmasq[1]: query[A] {seen} from 10.0.0.1", f"{month} dnsmasq[1]: reply {seen} is 203.0.113.9",
+            f"{month} {seen} dnsmasq[1]: query[{seen}] {seen} from 10.0.0.1", f"{month} dnsmasq[1]: config {seen} is NXDOMAIN",
+            f"{month} dnsmasq[1]: query[A] {face} from {seen}", f"{month} dnsmasq[1]: {seen}", f"dnsmasq: query[A] {seen} from 10.0.0.1",
+        ],
+        "cef": [
+            (f"CEF:0|{seen}|{seen}|1|{seen}|{seen}|3|rt={ms} src=10.0.0.1 suser=ann request={url} requestMethod=GET act=blocked"
+            f" requestClientApplication={seen} requestContext={url} cat={word} msg={seen}"),
+            f"CEF:0|V|P|1|1|n|3|rt={ms} src=10.0.0.1 suser={mail} dhost={seen} cs1Label=User Name cs1={seen} cs2Label={seen} cs2={seen}",
+            f"CEF:0|V|P|1|1|n|3|rt={seen} src=10.0.0.1 dhost={seen}", f"CEF:0|{seen}",
+        ],
+        "json-lines": [
+            (f'{{"timestamp":"{iso}","src_ip":"10.0.0.1","username":"ann","url":"{url}","action":"{seen}","user_agent":"{seen}",'
+            f'"referrer":"{url}","category":"{word}","content_type":"{seen}","method":"{seen}"}}'),
+            f'{{"timestamp":"{iso}","src_ip":"10.0.0.1","username":"http://{seen}/","url":"https://{face}/{seen}","category":"{seen}","{seen}":"{seen}"}}',
+            f'{{"timestamp":"{seen}","src_ip":"10.0.0.1","url":"{url}"}}', f'["{seen}"]', f'{{"{seen}"', f'"{seen}"',
+        ],
+        "csv": [
+            f"Time,Source IP,User,URL,Action,Category,User Agent,{seen}",
+            f'{iso},10.0.0.1,"Ann, A.",{url},Blocked,{word},{seen},{seen}', f"{iso},10.0.0.1,{mail},{seen},{seen},{seen},{seen},{seen}",
+            f"{seen},10.0.0.1,ann,{url},Blocked,{word},x,y", f'{iso},"{seen}', f"{seen},{seen}",
+        ],
+        "har": [
+            (f'{{"log":{{"creator":{{"name":"{seen}"}},"entries":[{{"startedDateTime":"{iso}","time":4,"_clientAddress":"10.0.0.1",'
+            f'"request":{{"method":"GET","url":"{url}","headers":[{{"name":"Referer","value":"{url}"}},{{"name":"User-Agent","value":"{seen}"}},'
+            f'{{"name":"Cookie","value":"{seen}"}}],"postData":{{"text":"{seen}"}}}},"response":{{"status":200,"content":{{"mimeType":"{seen}","text":"{seen}"}}}}}},'
+            f'{{"startedDateTime":"{seen}","request":{{"url":"{url}"}}}}]}}}}'),
+        ],
+    }  # fmt: skip
+
+
+def carried(lines: list[str], at: datetime) -> list[str]:
+    """Lines in Docker's objects, with a label that names the host as well."""
+    return [
+        json.dumps({"log": f"{line}\n", "stream": "stdout", "time": f"{at:%Y-%m-%dT%H:%M:%SZ}", "attrs": {"tag": line[:60]}})
+        for line in lines
+    ]  # fmt: skip
+
+
+def planted_everywhere() -> dict[str, list[str]]:
+    """For each format (and one carried) the lines of all hosts on five days."""
+    found: dict[str, list[str]] = {}
+    for day in range(9, 14):
+        at = datetime(2026, 11, day, 10, tzinfo=UTC)
+        for host in HOSTS:
+            for name, lines in every_place(spelt(host), at).items():
+                if name == "har" and day > 9:
+                    continue  # each is a file of its own
+                found.setdefault(name, []).extend(lines)
+            found.setdefault("carried", []).extend(carried(squid_lines(host, at), at))
+    return found
+
+
+def formats_site(site: Path, lines: dict[str, list[str]], *, told: bool) -> Path:
+    """A site that delivers them: each a source of its format, or of none, so that it is recognised."""
+    folder = site / "incoming"
+    folder.mkdir(exist_ok=True)
+    sources = []
+    for name, some in lines.items():
+        count = 1 if name == "har" else len(some)
+        for number in range(0, len(some), count):
+            path = folder / f"{name}.{number}"
+            path.write_text("\n".join(some[number : number + count]) + "\n", "utf-8")
+            os.utime(path, (NOW.timestamp() - 3600,) * 2)
+        kind = name if told and name != "carried" else "auto"
+        sources.append(f'  - {{name: {name}, format: {kind}, timezone: UTC, paths: ["incoming/{name}.*"]}}\n')  # fmt: skip
+    settings = site / "fairwatch.yaml"
+    text = re.sub(r"sources:\n(?:  .*\n|\n)+?(?=\S)", "sources:\n" + "".join(sources), settings.read_text(), count=1)  # fmt: skip
+    settings.write_text(text)
+    return site
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["named", "recognised"])
+def test_no_format_leaves_a_planted_host(
+    site: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    told: bool,
+) -> None:
+    """Wherever a line of it can hold one: refused files and their sentences included."""
+    formats_site(site, planted_everywhere(), told=told)
+    monkeypatch.setattr(place, "now", lambda: NOW)
+    monkeypatch.chdir(site)
+    for words in (("run", "nightly"), ("status",), ("doctor",), ("check-logs", "incoming/csv.0")):
+        with pytest.raises(SystemExit):
+            main([*words])
+        out, err = capsys.readouterr()
+        assert "a bug" not in err
+        assert not [h for h in HOSTS if spelt(h) in out + err], words
+    rows: dict[str, int] = {}
+    for part in (site / "lake" / "events").rglob("*.parquet"):
+        for source in pq.read_table(part, columns=["source"])["source"].to_pylist():
+            rows[source] = rows.get(source, 0) + 1
+    if told:
+        assert rows.keys() >= {*every_place("x", NOW), "carried"}, rows
+    assert not left_behind(site)

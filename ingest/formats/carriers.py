@@ -130,7 +130,7 @@ def _values(lines: Lines, name: str) -> Iterator[tuple[int, Mapping[str, Any], A
 
 def _several(line: bytes) -> Iterator[dict[str, Any]]:
     """Objects one after the other without a newline, as Kinesis Firehose writes them."""
-    for piece in re.split(rb"(?<=\})\s*,?\s*(?=\{\")", line)[:MOST]:
+    for piece in re.split(rb"(?<=\})\s*+,?\s*+(?=\{\")", line)[:MOST]:
         try:
             one = orjson.loads(piece)
         except orjson.JSONDecodeError:

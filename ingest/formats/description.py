@@ -5,10 +5,24 @@ that only a site has (its own folder `formats/`).
 """
 
 import re
+from functools import cache
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
+from ingest.formats import times
 from ingest.formats.block import RAW
 
 Verdict = Literal["allowed", "denied", "auth", "error", "unknown"]
@@ -34,16 +48,85 @@ def _alternatives(value: Any) -> Any:
     return [value] if value and all(isinstance(one, str) for one in value) else value
 
 
-def _regex(pattern: str) -> str:
+@cache
+def _fault(pattern: str, *, extracts: bool) -> str | None:
+    """What RE2 has against a pattern; `extracts`: all its groups must have names."""
+    names = re.findall(r"\(\?P<(\w+)>", pattern)
+    if extracts and len(set(names)) < len(names):
+        return "two groups have the same name"
+    ask = pc.extract_regex if extracts else pc.match_substring_regex
     try:
-        re.compile(pattern)
-    except re.error as error:
-        raise ValueError(f"expected a regular expression: {error}") from None
+        ask(pa.array([""]), pattern=pattern)
+    except pa.ArrowInvalid as error:
+        return str(error).splitlines()[0]
+    return None
+
+
+def _sound(pattern: str, *, extracts: bool) -> str:
+    if fault := _fault(pattern, extracts=extracts):
+        told = fault.removeprefix("Invalid regular expression: ")
+        raise ValueError(f"expected a pattern of RE2's (no look-around, no back-reference): {told}")
     return pattern
 
 
+def _regex(pattern: str) -> str:
+    return _sound(pattern, extracts=False)
+
+
+def _groups(pattern: str) -> str:
+    if "(?P<" not in pattern:
+        raise ValueError("expected a pattern with at least one named group `(?P<name>…)`")
+    return _sound(pattern, extracts=True)
+
+
+def grouped(pattern: str) -> str:
+    """A pattern whose one group, or else the whole, is named `x`, as RE2's users ask for it."""
+    if "(?P<x>" in pattern:
+        return pattern
+    made = re.sub(r"(?<!\\)\((?!\?)", "(?P<x>", pattern, count=1)
+    return made if made != pattern else f"(?P<x>{pattern})"
+
+
+def _one_group(pattern: str) -> str:
+    _sound(pattern, extracts=False)
+    if _fault(grouped(pattern), extracts=True):
+        raise ValueError("expected a pattern with one group `(…)`; others do not take: `(?:…)`")
+    return pattern
+
+
+def _condition(words: list[str]) -> list[str]:
+    """Words, of which `~RE2` are patterns."""
+    for word in words:
+        if word.startswith("~"):
+            _regex(word[1:])
+    return words
+
+
+def _written(ways: list[str]) -> list[str]:
+    for way in times.patterns(tuple(word for word in ways if word != "epoch")):
+        if _fault(way.regex, extracts=True) or not {"%H", "%M"} <= set(re.findall("%.", way.text)):
+            raise ValueError(f"expected a way to write the time such as {SUCH}")
+    return ways
+
+
+SUCH = "epoch, iso, syslog, clf, ctime, date-local or `%d/%m/%Y %H:%M:%S`"
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("expected a time zone such as UTC or Europe/London") from None
+    return name
+
+
 Words = Annotated[list[str], BeforeValidator(_many)]
-Regex = Annotated[str, Field(min_length=1, max_length=8000)]
+Longest = StringConstraints(min_length=1, max_length=8000)
+Regex = Annotated[str, Longest, AfterValidator(_regex)]
+Groups = Annotated[str, Longest, AfterValidator(_groups)]
+OneGroup = Annotated[str, Longest, AfterValidator(_one_group)]
+Held = Annotated[list[str], BeforeValidator(_many), AfterValidator(_condition)]
+Between = Annotated[str, StringConstraints(min_length=1, max_length=8, pattern=r"^[\x01-\x09\x0b-\x7f]+$")]  # fmt: skip
 
 
 class Model(BaseModel):
@@ -57,13 +140,13 @@ class Take(Model):
 
     from_: Words = Field([], alias="from")
     value: str | None = None
-    match: Regex | None = None
+    match: OneGroup | None = None
     words: dict[str, str] | None = None
     join: str | None = None
     unit: Unit | None = None
     decode: Annotated[list[Decode], BeforeValidator(_many)] = []
     nothing: list[str] = []
-    when: dict[str, Words] = {}
+    when: dict[str, Held] = {}
 
 
 def _takes(value: Any) -> Any:
@@ -79,8 +162,8 @@ class When(Model):
     """A way to write the time: columns (joined by a blank), how it is written, whose zone."""
 
     from_: Words = Field(alias="from")
-    written: Words = Field(["iso"], alias="as")
-    zone: str | None = None
+    written: Annotated[Words, AfterValidator(_written)] = Field(["iso"], alias="as")
+    zone: Annotated[str, AfterValidator(_zone)] | None = None
     zone_from: str | None = None
 
 
@@ -89,7 +172,7 @@ class Judge(Model):
 
     from_: Words = Field(alias="from")
     words: dict[str, Verdict]
-    match: Regex | None = None
+    match: OneGroup | None = None
 
 
 class Later(Judge):
@@ -99,12 +182,12 @@ class Later(Judge):
     """
 
     by: Words
-    asks: dict[str, Words]
+    asks: dict[str, Held]
 
 
 Judges = Annotated[list[Judge], BeforeValidator(_many)]
 Whens = Annotated[list[When], BeforeValidator(_many)]
-Condition = dict[str, Words]
+Condition = dict[str, Held]
 Conditions = Annotated[list[Condition], BeforeValidator(_many)]
 
 
@@ -117,7 +200,7 @@ class Mapping(Model):
     default: Verdict | None = None
     kind: Kind | None = None
     columns: list[str] = []
-    extract: dict[str, Annotated[list[Regex], BeforeValidator(_many)]] = {}
+    extract: dict[str, Annotated[list[Groups], BeforeValidator(_many)]] = {}
 
     def named(self) -> set[str]:
         """Every column this mapping asks for, conditions aside."""
@@ -142,21 +225,21 @@ class Layout(Mapping):
     engine: Engine
     marker: Regex | None = None
     head: Regex | None = None
-    delimiter: str = ","
-    quotes: str | None = '"'
+    delimiter: Between = ","
+    quotes: Between | Literal[""] | None = '"'
     repeated: bool = False
     escapes: bool = False
     multiline: bool = False
     header: Literal["none", "first", "directives"] = "none"
     counts: list[int] = []
     needs: Annotated[list[list[str]], BeforeValidator(_alternatives)] = []
-    between: str = " "
-    sign: str = "="
+    between: Between = " "
+    sign: Between = "="
     spaced: bool = False
     blank_keys: bool = False
     keys: list[str] = []
     within: list[str] = []
-    patterns: list[Regex] = []
+    patterns: list[Groups] = []
     nothing: list[str] = []
     synonyms: bool = False
     syslog: bool = True
@@ -172,10 +255,20 @@ class Layout(Mapping):
             conditions |= {*self.later.by, *self.later.from_, *self.later.asks}
         return conditions.union(self.named(), *(record.named() for record in self.records))
 
+    @field_validator("head")
+    @classmethod
+    def _whole(cls, head: str | None) -> str | None:
+        """The groups of a head have names; it need not have any."""
+        return head and _sound(head, extracts=True)
+
     @model_validator(mode="after")
     def _complete(self) -> "Layout":
         if self.engine == "pattern" and not self.patterns:
             raise ValueError("expected `patterns` for the engine `pattern`")
+        if self.engine == "delimited" and self.quotes and len(self.quotes) > 1:
+            raise ValueError("expected one sign for `quotes` of the engine `delimited`")
+        if self.header == "first" and len(self.delimiter) > 1:
+            raise ValueError("expected one sign for `delimiter` where the header is the first line")
         if not (self.time or self.synonyms or any(r.time for r in self.records)):
             raise ValueError("expected `time`: a row needs one")
         return self

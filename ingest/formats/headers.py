@@ -168,9 +168,9 @@ def sections(lines: Lines, given: Given) -> tuple[list[tuple[Header, Lines]], Pa
     for edge in edges:
         if edge > begin:
             key = tuple(texts.get(kind, b"") for kind in IN_FORCE)
-            groups.setdefault(key, []).append(np.arange(begin, edge))
-            if len(groups) > MOST_SECTIONS:
+            if key not in groups and len(groups) == MOST_SECTIONS:
                 break
+            groups.setdefault(key, []).append(np.arange(begin, edge))
         if edge < len(lines):
             _said(texts, block.line(edge)[:LONGEST].strip())
         begin = edge + 1

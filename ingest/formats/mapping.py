@@ -28,6 +28,7 @@ from ingest.formats.description import (  # fmt: skip
     Take,
     Unit,
     When,
+    grouped,
 )
 from ingest.formats.later import answered
 from ingest.formats.lines import Beside, Columns, Mask, Subset, coded
@@ -236,9 +237,7 @@ def _answered(rules: Rules, columns: Columns) -> Columns:
         return columns
     named = Named(columns, rules, rules.layout.nothing)
     keys = [c for name in later.by if (c := named.column(name)) is not None]
-    told = [
-        text_of(c, _judged(later)) for name in later.from_ if (c := named.raw(name)) is not None
-    ]
+    told = [_judged(c, later) for name in later.from_ if (c := named.raw(name)) is not None]
     if not keys or not told:
         return columns
     made, after = answered(keys, holds(named, later.asks), first_of(told))
@@ -419,7 +418,7 @@ def _taken(named: Named, take: Take) -> pa.DictionaryArray | None:
     else:
         column = constant(take.value or None, len(named))
     if take.match:
-        found = pc.extract_regex(column.dictionary, pattern=_grouped(take.match))
+        found = pc.extract_regex(column.dictionary, pattern=grouped(take.match))
         column = codes_to_text(column.indices, _filled(found.field("x")))
     if take.nothing:
         gone = frozenset(take.nothing)
@@ -435,13 +434,6 @@ def _taken(named: Named, take: Take) -> pa.DictionaryArray | None:
         mask = holds(named, take.when)
         column = column.take(pa.array(np.arange(len(column)), mask=~mask))
     return column
-
-
-def _grouped(pattern: str) -> str:
-    """The first group of a pattern by the name RE2 needs."""
-    return (
-        pattern if "(?P<x>" in pattern else re.sub(r"(?<!\\)\((?!\?)", "(?P<x>", pattern, count=1)
-    )
 
 
 def _base64(text: str) -> str | None:
@@ -535,25 +527,23 @@ def _verdict(rules: Rules, named: Named, status: pa.DictionaryArray | None, coun
         for name in judge.from_:
             column = named.raw(name)
             if column is not None:
-                found.append(text_of(column, _judged(judge)))
+                found.append(_judged(column, judge))
     found.append(constant(rules.default, count))
     return first_of(found)
 
 
-def _judged(judge: Judge) -> Callable[[str], str | None]:
+def _judged(column: pa.DictionaryArray, judge: Judge) -> pa.DictionaryArray:
+    """The verdict of each row's word, or of what `match` finds in it."""
     words = {word.casefold(): verdict for word, verdict in judge.words.items()}
-    pattern = re.compile(judge.match) if judge.match else None
+    if judge.match is not None:
+        found = pc.extract_regex(column.dictionary, pattern=grouped(judge.match))
+        column = codes_to_text(column.indices, found.field("x"))
 
-    def said(text: str) -> str | None:
-        if pattern:
-            match = pattern.search(text)
-            if not match:
-                return None
-            text = match[1] if match.groups() else match[0]
-        text = text.strip().casefold()
+    def said(text: str | None) -> str | None:
+        text = (text or "").strip().casefold()
         return words.get(text) or (words.get("*") if text else None)
 
-    return said
+    return text_of(column, said)
 
 
 def _url(got: dict[str, pa.DictionaryArray | None], count: int) -> pa.DictionaryArray:
