@@ -36,6 +36,7 @@ TEXTS = ("client", "user", "method", "referrer", "content_type", "user_agent", "
 INTEGERS = ("duration_ms", "bytes_down", "bytes_up")
 CONTACTS: tuple[Kind, ...] = ("sensor", "resolver")
 UNITS: dict[Unit, float] = {"ms": 1, "s": 1000, "us": 0.001, "ns": 1e-6, "min": 60_000, "h:m:s": 1}
+SIZE = re.compile(r" ?([kKMGT])i?[bB]\b")
 DEFAULT_PORTS = {"http": "80", "https": "443", "ftp": "21"}
 LARGEST = 10**18
 
@@ -507,6 +508,9 @@ def number(text: str, unit: Unit = "ms") -> int | None:
     if not match:
         return None
     value = match[0]
+    size = SIZE.match(text.replace(",", ""), match.end()) if unit == "ms" else None
+    if size:
+        return round(float(value) * 1024 ** ("kmgt".index(size[1].lower()) + 1))
     if "." not in value and unit == "ms":
         return int(value)
     made = round(float(value) * UNITS[unit])
