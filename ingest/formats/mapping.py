@@ -510,7 +510,7 @@ def number(text: str, unit: Unit = "ms") -> int | None:
     value = match[0]
     size = SIZE.match(text.replace(",", ""), match.end()) if unit == "ms" else None
     if size:
-        return round(float(value) * 1024 ** ("kmgt".index(size[1].lower()) + 1))
+        return round(float(value) * (1 << 10 * ("kmgt".index(size[1].lower()) + 1)))
     if "." not in value and unit == "ms":
         return int(value)
     made = round(float(value) * UNITS[unit])
