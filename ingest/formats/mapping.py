@@ -509,11 +509,10 @@ def number(text: str, unit: Unit = "ms") -> int | None:
         return None
     value = match[0]
     size = SIZE.match(text.replace(",", ""), match.end()) if unit == "ms" else None
-    if size:
-        return round(float(value) * (1 << 10 * ("kmgt".index(size[1].lower()) + 1)))
-    if "." not in value and unit == "ms":
+    if not size and "." not in value and unit == "ms":
         return int(value)
-    made = round(float(value) * UNITS[unit])
+    scale = 1 << 10 * ("kmgt".index(size[1].lower()) + 1) if size else UNITS[unit]
+    made = round(float(value) * scale)
     return made if abs(made) < LARGEST else None
 
 
