@@ -30,6 +30,12 @@ from ingest.formats.quotes import records, whole_records
 from ingest.formats.synonyms import completed
 
 HEADS = {"cef": envelopes.CEF, "leef": envelopes.LEEF}
+LEEF_TOLD = r"^(?P<told>0?x[0-9A-Fa-f]{2}|[^\w\s=])\|"
+LEEF_UNSAID = (
+    ("^", r"\^[\w-]+="),
+    ("|", r"\|[\w-]+="),
+    (" ", r" [\w-]+="),
+)
 
 
 @dataclass(frozen=True)
@@ -146,6 +152,8 @@ class Described:
                 # Some products write the header or leave it out: then the next layout knows.
                 return Parsed(RAW.empty_table()), np.arange(len(lines))
             return self._headed_columns(layout, lines, given), none
+        if layout.engine == "leef":
+            return self._leef(layout, lines, given)
         rejects: list[Reject] = []
         columns: Columns
         if layout.engine in HEADS:
@@ -169,6 +177,15 @@ class Described:
         parsed = mapping.rows(layout, kind, columns, given)
         parsed.rejects += rejects
         return parsed, left
+
+    def _leef(self, layout: Layout, lines: Lines, given: Given) -> tuple[Parsed, IntArray]:
+        body, fits = envelopes.headed(lines, HEADS["leef"], "leef")
+        left = np.setdiff1d(np.arange(len(lines)), fits)
+        parts = [Parsed(RAW.empty_table())]
+        for columns in _leef_parts(body):
+            one = completed(layout, columns) if layout.synonyms else layout
+            parts.append(mapping.rows(one, self.description.kind, columns, given))
+        return mapping.together(parts), left
 
     def _headed_columns(self, layout: Layout, lines: Lines, given: Given) -> Parsed:
         """Lines under the header that is in force for each."""
@@ -244,8 +261,6 @@ def _syntax(layout: Layout, lines: Lines) -> Syntax:
     between, spaced = layout.between, layout.spaced
     if layout.engine == "cef":
         return Syntax(b" ", b"=", b"", spaced=True, escapes=True, keys=tuple(layout.keys))
-    if layout.engine == "leef":
-        return Syntax(_leef_delimiter(lines), b"=", b"", spaced=False, escapes=False)
     return Syntax(
         between.encode(),
         layout.sign.encode(),
@@ -257,13 +272,26 @@ def _syntax(layout: Layout, lines: Lines) -> Syntax:
     )
 
 
-def _leef_delimiter(lines: Lines) -> bytes:
-    """Tab, unless LEEF 2.0 says another one (which then stands first) or `^` is all there is."""
-    sample = lines.block.data[:4096]
-    match = re.match(rb"(?:0?x([0-9A-Fa-f]{2})|([^\w\s=]))\|", sample)
-    if match:
-        return bytes([int(match[1], 16)]) if match[1] else match[2]
-    return b"\t" if b"\t" in sample or b"^" not in sample else b"^"
+def _leef_parts(lines: Lines) -> list[Pairs]:
+    """Lines by what stands between their pairs: a relay may carry several products' records."""
+    told = pc.struct_field(pc.extract_regex(lines.texts, LEEF_TOLD), "told")
+    between = pc.coalesce(told, _leef_delimiters(lines.texts)).to_numpy(zero_copy_only=False)
+    parts = []
+    for one in np.unique(between.astype(str)):
+        byte = bytes([int(one[-2:], 16)]) if "x" in one else one.encode()
+        some = lines.take(np.flatnonzero(between == one))
+        parts.append(Pairs(some, Syntax(byte, b"=", b"", spaced=byte == b" ")))
+    return parts
+
+
+def _leef_delimiters(texts: pa.StringArray) -> pa.StringArray:
+    """Tab, where LEEF 2.0 says no other one; some write `^` or `|` unsaid, some relays blanks."""
+    counts = [pc.count_substring_regex(texts, pattern) for _, pattern in LEEF_UNSAID]
+    likeliest = pc.max_element_wise(*counts)
+    cases = [pc.and_(pc.equal(one, likeliest), pc.greater(one, 0)) for one in counts]
+    tab = pc.match_substring(texts, "\t")
+    struct = pc.make_struct(tab, *cases)
+    return pc.case_when(struct, "\t", *(byte for byte, _ in LEEF_UNSAID), "\t")
 
 
 def _split(layout: Layout, lines: Lines, names: dict[str, int]) -> tuple[Split, list[Reject], IntArray]:  # fmt: skip

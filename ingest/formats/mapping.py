@@ -37,6 +37,7 @@ TEXTS = ("client", "user", "method", "referrer", "content_type", "user_agent", "
 INTEGERS = ("duration_ms", "bytes_down", "bytes_up")
 CONTACTS: tuple[Kind, ...] = ("sensor", "resolver")
 UNITS: dict[Unit, float] = {"ms": 1, "s": 1000, "us": 0.001, "ns": 1e-6, "min": 60_000, "h:m:s": 1}
+SIZE = re.compile(r" ?([kKMGT])i?[bB]\b")
 DEFAULT_PORTS = {"http": "80", "https": "443", "ftp": "21"}
 LARGEST = 10**18
 
@@ -499,9 +500,11 @@ def number(text: str, unit: Unit = "ms") -> int | None:
     if not match:
         return None
     value = match[0]
-    if "." not in value and unit == "ms":
+    size = SIZE.match(text.replace(",", ""), match.end()) if unit == "ms" else None
+    if not size and "." not in value and unit == "ms":
         return int(value)
-    made = round(float(value) * UNITS[unit])
+    scale = 1 << 10 * ("kmgt".index(size[1].lower()) + 1) if size else UNITS[unit]
+    made = round(float(value) * scale)
     return made if abs(made) < LARGEST else None
 
 

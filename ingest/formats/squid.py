@@ -211,7 +211,7 @@ def _fields(parts: list[Part], column: pa.ChunkedArray, fields: dict[str, pa.Arr
         return
     names = [p.name for p in parts if p.name]
     pattern = "^" + "".join(
-        f"(?P<f{i}>.*{'?' if i < len(parts) - 1 else ''})" if p.name else re.escape(p.literal)
+        f"(?P<f{i}>.*{'?' if i < len(parts) - 1 else ''})" if p.name else _literal(p.literal)
         for i, p in enumerate(parts)
     )
     groups = [f"f{i}" for i, p in enumerate(parts) if p.name]
@@ -224,6 +224,11 @@ def _fields(parts: list[Part], column: pa.ChunkedArray, fields: dict[str, pa.Arr
             fields[name] = pa.DictionaryArray.from_arrays(
                 folded.indices.take(text.indices).cast(pa.int32()), folded.dictionary
             )
+
+
+def _literal(text: str) -> str:
+    """What stands between fields; Squid writes `NONE/0.0` where there was no request."""
+    return re.escape(text).replace("HTTP/", "(?:HTTP|NONE)/")
 
 
 def rows_of(
