@@ -210,3 +210,14 @@ def test_what_check_logs_says_is_what_ingest_does(tmp_path: Path, lines: list[st
     again = night(ws)
     assert all(r.counts.duplicate == r.counts.lines > 0 for r in again.values())
     assert stored(ws) == before
+
+
+@pytest.mark.parametrize("format_", ["iis", "bluecoat", "zeek", "csv", "json-lines", "cloudfront"])
+def test_a_format_named_for_a_header_only_file(tmp_path: Path, format_: str) -> None:
+    """A name that is right stays right however little stands in the file."""
+    heads = {"zeek": "#separator \\x09", "csv": table(0, 0)[0], "json-lines": "{}"}
+    ws = site_of(tmp_path, format_)
+    put(ws, "a.log", [heads.get(format_, W3C[0])])
+    (report,) = night(ws).values()
+    assert report.error is None
+    check(report.counts)

@@ -4,6 +4,7 @@ The same few lines describe a format that comes with Fairwatch (ingest/formats/p
 that only a site has (its own folder `formats/`).
 """
 
+import re
 from typing import Annotated, Any, Literal
 
 import pyarrow as pa
@@ -45,8 +46,41 @@ def _regex(pattern: str) -> str:
     return pattern
 
 
+def grouped(pattern: str) -> str:
+    """The first group of a pattern by the name RE2 needs."""
+    return (
+        pattern if "(?P<x>" in pattern else re.sub(r"(?<!\\)\((?!\?)", "(?P<x>", pattern, count=1)
+    )
+
+
+def _grouped(pattern: str) -> str:
+    if "(?P<x>" not in _named(grouped(pattern)):
+        raise ValueError("expected one group in brackets: it is what is taken")
+    return pattern
+
+
+def _named(pattern: str) -> str:
+    try:
+        pc.extract_regex(NO_TEXT, pattern=pattern)
+    except pa.ArrowInvalid:
+        pattern = ""
+    if "(?P<" not in pattern:
+        raise ValueError("expected groups with names, as in (?P<client>…), and no others")
+    return pattern
+
+
+def _tests(words: list[str]) -> list[str]:
+    for word in words:
+        if word.startswith("~"):
+            _regex(word[1:])
+    return words
+
+
 Words = Annotated[list[str], BeforeValidator(_many)]
 Regex = Annotated[str, Field(min_length=1, max_length=8000), AfterValidator(_regex)]
+Match = Annotated[Regex, AfterValidator(_grouped)]
+Groups = Annotated[Regex, AfterValidator(_named)]
+Tests = Annotated[Words, AfterValidator(_tests)]
 
 
 class Model(BaseModel):
@@ -60,12 +94,12 @@ class Take(Model):
 
     from_: Words = Field([], alias="from")
     value: str | None = None
-    match: Regex | None = None
+    match: Match | None = None
     words: dict[str, str] | None = None
     unit: Unit | None = None
     decode: Annotated[list[Decode], BeforeValidator(_many)] = []
     nothing: list[str] = []
-    when: dict[str, Words] = {}
+    when: dict[str, Tests] = {}
 
 
 def _takes(value: Any) -> Any:
@@ -101,12 +135,12 @@ class Later(Judge):
     """
 
     by: Words
-    asks: dict[str, Words]
+    asks: dict[str, Tests]
 
 
 Judges = Annotated[list[Judge], BeforeValidator(_many)]
 Whens = Annotated[list[When], BeforeValidator(_many)]
-Condition = dict[str, Words]
+Condition = dict[str, Tests]
 Conditions = Annotated[list[Condition], BeforeValidator(_many)]
 
 
@@ -119,7 +153,7 @@ class Mapping(Model):
     default: Verdict | None = None
     kind: Kind | None = None
     columns: list[str] = []
-    extract: dict[str, Annotated[list[Regex], BeforeValidator(_many)]] = {}
+    extract: dict[str, Annotated[list[Groups], BeforeValidator(_many)]] = {}
 
     def named(self) -> set[str]:
         """Every column this mapping asks for, conditions aside."""
@@ -158,7 +192,7 @@ class Layout(Mapping):
     blank_keys: bool = False
     keys: list[str] = []
     within: list[str] = []
-    patterns: list[Regex] = []
+    patterns: list[Groups] = []
     nothing: list[str] = []
     synonyms: bool = False
     syslog: bool = True

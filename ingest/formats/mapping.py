@@ -28,6 +28,7 @@ from ingest.formats.description import (  # fmt: skip
     Take,
     Unit,
     When,
+    grouped,
 )
 from ingest.formats.later import answered
 from ingest.formats.lines import Beside, Columns, Mask, Subset, coded
@@ -419,7 +420,7 @@ def _taken(named: Named, take: Take) -> pa.DictionaryArray | None:
     else:
         column = constant(take.value or None, len(named))
     if take.match:
-        found = pc.extract_regex(column.dictionary, pattern=_grouped(take.match))
+        found = pc.extract_regex(column.dictionary, pattern=grouped(take.match))
         column = codes_to_text(column.indices, filled(found.field("x")))
     if take.nothing:
         gone = frozenset(take.nothing)
@@ -435,13 +436,6 @@ def _taken(named: Named, take: Take) -> pa.DictionaryArray | None:
         mask = holds(named, take.when)
         column = column.take(pa.array(np.arange(len(column)), mask=~mask))
     return column
-
-
-def _grouped(pattern: str) -> str:
-    """The first group of a pattern by the name RE2 needs."""
-    return (
-        pattern if "(?P<x>" in pattern else re.sub(r"(?<!\\)\((?!\?)", "(?P<x>", pattern, count=1)
-    )
 
 
 def _base64(text: str) -> str | None:
