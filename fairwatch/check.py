@@ -19,7 +19,7 @@ from ingest.arrival import LocalFile, Origin, unfolded
 from ingest.events import host_of, split_urls
 from ingest.formats import Format, Given, recognise
 from ingest.formats.block import Block, Fold, Parsed, masked
-from ingest.reading import from_the_start, prepare
+from ingest.reading import from_the_start, parse, prepare
 from ingest.streams import Piece, Stream
 
 LINE_BYTES, EXPANSION = 65536, 400
@@ -87,9 +87,9 @@ class Reading:
         assert self.format is not None
         for piece in self.stream.pieces():
             block = Block(piece.data)
-            parsed = self.format.parse(block, self.given)
+            parsed = parse(self.format, block, self.given, LINE_BYTES)
             if parsed.fold is not None and parsed.fold.after(self.fold):
-                parsed = self.format.parse(block, replace(self.given, folded=True))
+                parsed = parse(self.format, block, replace(self.given, folded=True), LINE_BYTES)
             self.fold = parsed.fold
             lead = self.format.lead(self.given.lead, piece.data)
             self.given = replace(self.given, lead=lead)

@@ -145,9 +145,13 @@ class Batch:
         return self._parts
 
     def hold(self, tables: Sequence[Held]) -> None:
-        """Rows that are to be committed; of a file that fills commits by itself nothing is held."""
+        """Rows that are to be committed; of the file that fills the commit no more is held.
+
+        The next file is compared only once this one is in the lake; this one still with those before.
+        """
         self.rows += sum(one.table.num_rows for one in tables)
-        self.held = [*self.held, *tables] if self.rows < ROWS else []
+        if self.rows < ROWS:
+            self.held += tables
 
     def commit(self) -> None:
         """Files into their places, then one transaction that makes them part of the lake."""

@@ -15,7 +15,6 @@ SNIFFED = 4096
 DEEPEST = 64
 LONGEST_TEXT = 16 << 10
 CHUNK = 64 << 10
-ENTRY = ("log", "entries")
 HAR = re.compile(rb'^(?:\xef\xbb\xbf)?\s*\{\s*"log"\s*:\s*\{')
 WANTED = frozenset(
     {

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +55,32 @@ class Held:
 
 @dataclass
 class Lines:
-    """Rows reduced to what is compared."""
+    """Rows reduced to what is compared: by row, and by all rows that stand on the same line."""
 
     key: U64
     stream: I64
     line: I64
+
+    def sorted(self) -> "Lines":
+        """By stream and line."""
+        order = np.lexsort((self.line, self.stream))
+        return Lines(self.key[order], self.stream[order], self.line[order])
+
+    def without(self, stream: int) -> "Lines":
+        """All but one stream's."""
+        keep = self.stream != stream
+        return Lines(self.key[keep], self.stream[keep], self.line[keep])
+
+    @cached_property
+    def whole(self) -> U64:
+        """For each row (sorted) what its whole line holds: a list's records share one line number."""
+        if not len(self.key):
+            return self.key
+        fresh = (np.diff(self.line, prepend=-1) != 0) | (np.diff(self.stream, prepend=-1) != 0)
+        begins = np.flatnonzero(fresh)
+        sums = np.add.reduceat(self.key * (self.key | np.uint64(1)), begins)
+        whole: U64 = sums[np.cumsum(fresh) - 1]
+        return whole
 
 
 class Overlap:
@@ -90,10 +111,9 @@ class Overlap:
             self._last = None
             return []
         tables = pa.concat_tables(t.select(list(COLUMNS)) for t in enriched.days.values())
-        mine = _lines(tables, np.zeros(tables.num_rows, np.int64))
-        order = np.argsort(mine.line, kind="stable")
-        key, line = mine.key[order], mine.line[order]
-        ranges = self._runs(key, line, others)
+        mine = _lines(tables, np.zeros(tables.num_rows, np.int64)).sorted()
+        line = mine.line
+        ranges = self._runs(mine, others)
         # What is no row, before the first and after the last, goes with the rows beside it.
         return [
             (first if low == line[0] else low, last if high == line[-1] else high)
@@ -123,15 +143,13 @@ class Overlap:
             if span and one.high >= span[0] and one.low <= span[1]:
                 table = one.table.select(list(COLUMNS))
                 found.append(_lines(table, np.full(table.num_rows, one.stream, np.int64)))
-        chosen = [f for f in found if (f.stream != self._stream).any()]
+        chosen = [other for f in found if len((other := f.without(self._stream)).key)]
         if not chosen:
             return None
         key, stream, line = (
             np.concatenate([getattr(f, name) for f in chosen]) for name in ("key", "stream", "line")
         )
-        keep = stream != self._stream
-        order = np.lexsort((line[keep], stream[keep]))
-        return Lines(key[keep][order], stream[keep][order], line[keep][order])
+        return Lines(key, stream, line).sorted()
 
     def _window(self, part: Part, span: tuple[int, int]) -> pa.Table:
         low, high = (pa.scalar(t, pa.timestamp("ms", "UTC")) for t in span)
@@ -144,11 +162,11 @@ class Overlap:
             partitioning=None,
         )
 
-    def _runs(self, key: U64, line: I64, others: Lines) -> list[tuple[int, int]]:
+    def _runs(self, mine: Lines, others: Lines) -> list[tuple[int, int]]:
         last, self._last = self._last, None
-        ranges = []
+        key, line, ranges = mine.key, mine.line, []
         for stream, distance in {*_votes(key, line, others), *([last] if last else [])}:
-            alike = _alike(key, line, others, stream, distance)
+            alike = _alike(mine, others, stream, distance)
             edges = np.flatnonzero(
                 np.diff(np.concatenate(([False], alike, [False])).astype(np.int8))
             )
@@ -179,14 +197,15 @@ def _votes(key: U64, line: I64, others: Lines) -> list[tuple[int, int]]:
     return [(int(found[n][0]), int(found[n][1])) for n in best if counts[n] >= RUN]
 
 
-def _alike(key: U64, line: I64, others: Lines, stream: int, distance: int) -> npt.NDArray[np.bool_]:
-    """For each row whether the other stream has the same at this distance."""
+def _alike(mine: Lines, others: Lines, stream: int, distance: int) -> npt.NDArray[np.bool_]:
+    """For each row whether the other stream has the same line at this distance."""
     low, high = np.searchsorted(others.stream, [stream, stream + 1])
-    lines, keys = others.line[low:high], others.key[low:high]
+    lines, keys = others.line[low:high], others.whole[low:high]
     if not len(lines):
-        return np.zeros(len(key), bool)
-    at = np.minimum(np.searchsorted(lines, line + distance), len(lines) - 1)
-    same: npt.NDArray[np.bool_] = (lines[at] == line + distance) & (keys[at] == key)
+        return np.zeros(len(mine.line), bool)
+    wanted = mine.line + distance
+    at = np.minimum(np.searchsorted(lines, wanted), len(lines) - 1)
+    same: npt.NDArray[np.bool_] = (lines[at] == wanted) & (keys[at] == mine.whole)
     return same
 
 

@@ -4,10 +4,13 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 
+import numpy as np
+import pyarrow as pa
+
 from errors import BadConfiguration, UnreadableInput
 from ingest.arrival import Origin
-from ingest.formats import Block, Format, Given
-from ingest.formats.block import UNORDERED, ZONELESS
+from ingest.formats import Block, Format, Given, Parsed
+from ingest.formats.block import UNORDERED, ZONELESS, Reject
 from ingest.formats.recognise import Order
 from ingest.streams import Stream
 
@@ -37,6 +40,20 @@ def prepare(format_: Format, given: Given, sample: bytes, pieces: Pieces, where:
             )
         return replace(given, order=order)
     return given
+
+
+def parse(format_: Format, block: Block, given: Given, line_bytes: int) -> Parsed:
+    """What a format makes of a block, whose lines beyond the limit it is not shown: they are rejects."""
+    long = np.flatnonzero(block.ends - block.starts > line_bytes)
+    if not len(long):
+        return format_.parse(block, given)
+    data, lines = block.without(long)
+    parsed = format_.parse(Block(data), given)
+    numbers = pa.array(lines[parsed.rows["line"].to_numpy()])
+    rejects = [Reject(int(lines[r.line]), r.reason) for r in parsed.rejects]
+    rejects += [Reject(int(n), f"longer than {line_bytes} bytes") for n in long]
+    rows = parsed.rows.set_column(0, "line", numbers)
+    return replace(parsed, rows=rows, rejects=rejects)
 
 
 def from_the_start(

@@ -26,7 +26,7 @@ from ingest.formats.times import fold_at
 from ingest.identity import known_identities
 from ingest.notes import Note, Notes, note_of
 from ingest.overlap import Overlap, held, without
-from ingest.reading import Pieces, from_the_start, prepare
+from ingest.reading import Pieces, from_the_start, parse, prepare
 from ingest.streams import Known, Piece, Stream
 from lake import catalogue
 from lake.age import first_day_kept
@@ -420,18 +420,7 @@ class _Reading:
                 self._committed = stream.offset
 
     def _work(self, piece: Piece, format_: Format, given: Given) -> Worked:
-        block = Block(piece.data)
-        long = np.flatnonzero(block.ends - block.starts > self.line_bytes)
-        if len(long):
-            data, lines = block.without(long)
-            parsed = format_.parse(Block(data), given) if data else None
-            parsed = _renumbered(parsed, lines) if parsed else None
-            rejects = [Reject(int(n), f"longer than {self.line_bytes} bytes") for n in long]
-            if parsed is None:
-                parsed = format_.parse(Block(b""))
-            parsed.rejects += rejects
-        else:
-            parsed = format_.parse(block, given)
+        parsed = parse(format_, Block(piece.data), given, self.line_bytes)
         enriched = self.enricher.days(parsed, self.task.source.name, self.file, piece.first_line)
         # The parsed rows stay behind: with their URLs they are the larger part.
         rejects = sorted([*parsed.rejects, *enriched.rejects], key=lambda r: r.line)
@@ -486,7 +475,8 @@ class _Reading:
         kept = [(r, t) for r, t in rejects if not any(a <= first + r.line <= b for a, b in ranges)]
         lines = sum(high - low + 1 for low, high in ranges)
         # What stands between the rows and is no reject was ignored, there as here.
-        between = min(ignored, lines - rows - (len(rejects) - len(kept)))
+        # (A list has more rows than lines, a record over several lines fewer.)
+        between = max(0, min(ignored, lines - rows - (len(rejects) - len(kept))))
         self.counts.duplicate += rows + len(rejects) - len(kept) + between
         return replace(worked, rejects=kept, ignored=ignored - between)
 
@@ -525,14 +515,6 @@ def _facts(origin: Origin) -> Facts | None:
         return origin.facts()
     except OSError:
         return None
-
-
-def _renumbered(parsed: Parsed, lines: "np.ndarray[Any, np.dtype[np.int64]]") -> Parsed:
-    """Line numbers of a block some lines were taken out of, as they were before."""
-    numbers = pa.array(lines[parsed.rows["line"].to_numpy()])
-    rows = parsed.rows.set_column(0, "line", numbers)
-    rejects = [Reject(int(lines[r.line]), r.reason) for r in parsed.rejects]
-    return Parsed(rows, rejects, parsed.why, parsed.fold)
 
 
 def _times(rejects: Sequence[Reject], parsed: Parsed) -> list[int | None]:

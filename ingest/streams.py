@@ -320,6 +320,8 @@ class Stream:
         view = memoryview(raw)
         for target in _targets(self.offset, len(raw)):
             cut = raw.rfind(b"\n", at, target - self.offset) + 1
+            if cut > at and self.records is not len:
+                cut = at + self.records(raw[at:cut])  # what differs from here on begins whole
             if cut > at:
                 self._hash.update(view[at:cut])
                 self.line += raw.count(b"\n", at, cut)

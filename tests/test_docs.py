@@ -2,13 +2,19 @@
 
 import re
 import subprocess
+from itertools import pairwise
 from pathlib import Path
+from typing import get_args
 
 import pytest
+import yaml
 from conftest import ROOT
+from drivers import format_list
+from pydantic import BaseModel
 
 from errors import EXPECTED, FairwatchError
 from fairwatch.cli import app, main
+from ingest.formats import description
 from jobs import JOBS
 from lake.datasets import CLOCKED, DATASETS, STORES
 from state.tables import METADATA
@@ -93,3 +99,61 @@ def test_nothing_names_a_package_index_or_a_path_of_some_machine() -> None:
         ["git", "-C", str(ROOT), "grep", "-nIE", bad], capture_output=True, text=True, check=False
     )
     assert not found.stdout
+
+
+FORMATS = (ROOT / "docs" / "formats.md").read_text("utf-8")
+MODELS: dict[str, tuple[type[BaseModel], type[BaseModel] | None]] = {
+    "Description": (description.Description, None),
+    "Layout": (description.Layout, description.Mapping),
+    "Mapping": (description.Mapping, None),
+    "Record": (description.Record, description.Mapping),
+    "Field": (description.Take, None),
+    "Time": (description.When, None),
+    "Verdict": (description.Judge, None),
+    "Later": (description.Later, None),
+}
+
+
+def documented(heading: str) -> list[str]:
+    """The keys of the table below a heading of docs/formats.md."""
+    section = FORMATS.split(f"\n### {heading}\n", 1)[1].split("\n#", 1)[0]
+    cells = re.findall(r"^\| (`[^|]+) \|", section, re.MULTILINE)
+    return re.findall(r"`([^`]+)`", " ".join(cells))
+
+
+def keys(model: type[BaseModel]) -> set[str]:
+    return {facts.alias or name for name, facts in model.model_fields.items()}
+
+
+@pytest.mark.parametrize("heading", MODELS)
+def test_every_key_of_a_description_is_documented_and_none_invented(heading: str) -> None:
+    model, base = MODELS[heading]
+    written = documented(heading)
+    assert len(written) == len(set(written))
+    assert set(written) == keys(model) - (keys(base) if base else set())
+
+
+def test_every_word_of_a_description_is_documented() -> None:
+    table = FORMATS.split("\n## Every key\n", 1)[1]
+    for choice in (description.Verdict, description.Kind, description.Engine, description.Unit, description.Decode):  # fmt: skip
+        assert [w for w in get_args(choice) if f"`{w}`" not in table] == []
+    assert [w for w in get_args(description.Target) if f"`{w}`" not in FORMATS] == []
+
+
+def test_the_example_of_a_description_is_one() -> None:
+    (text,) = re.findall(r"```yaml\n(title: .*?)```", FORMATS, re.DOTALL)
+    assert description.Description.model_validate(yaml.safe_load(text)).title == "Example Gateway"
+
+
+def test_the_list_of_formats_is_that_of_the_code() -> None:
+    written = (ROOT / "docs" / "format-list.md").read_text("utf-8")
+    assert written == format_list.page(), "write it anew: python tests/drivers/format_list.py"
+
+
+def test_the_decisions_are_numbered_without_gaps() -> None:
+    names = sorted(path.name for path in (ROOT / "docs" / "decisions").glob("*.md"))
+    numbers = [int(name[:4]) for name in names]
+    assert all(after - before == 1 for before, after in pairwise([0, *numbers]))
+    for number, name in zip(numbers, names, strict=True):
+        text = (ROOT / "docs" / "decisions" / name).read_text("utf-8")
+        assert text.startswith(f"# {number}. ")

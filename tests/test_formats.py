@@ -16,7 +16,17 @@ from hypothesis import strategies as st
 
 from errors import BadConfiguration
 from ingest.formats import COMPILED as FORMATS
-from ingest.formats import Format, all_formats, choose, envelopes, mapping, named, recognise, times
+from ingest.formats import (
+    Format,
+    all_formats,
+    choose,
+    envelopes,
+    mapping,
+    named,
+    own,
+    recognise,
+    times,
+)
 from ingest.formats.block import RAW, ZONELESS, Block, Given, Parsed, masked
 from ingest.formats.lines import clean
 from ingest.formats.squid import APACHE, KIN, SQUID, SQUID_COMBINED, compiled, verdict
@@ -306,6 +316,28 @@ CUSTOM: dict[str, tuple[str, bytes, dict[str, Any]]] = {
         {"client": "10.0.0.1"},
     ),
 }
+
+
+BAD_PATTERNS = {
+    "patterns: ['(?P<a>x)(?=look ahead)']": "RE2",
+    "patterns: ['(unnamed)']": "names",
+    "marker: '('": "RE2",
+    "fields: {user: {from: u, match: 'no group'}}": "groups with names",
+    "records: [{when: {a: '~(?<!x)'}}]": "RE2",
+    "extract: {a: 'b'}": "names",
+}
+
+
+@pytest.mark.parametrize(("line", "told"), BAD_PATTERNS.items())
+def test_a_pattern_that_cannot_be_is_refused_when_it_is_read(
+    tmp_path: Path, line: str, told: str
+) -> None:
+    """Not at night, in the middle of a file."""
+    (tmp_path / "formats").mkdir()
+    text = f"title: x\nlayouts:\n  - engine: json\n    time: {{from: t}}\n    {line}\n"
+    (tmp_path / "formats/mine.yaml").write_text(text)
+    with pytest.raises(BadConfiguration, match=told):
+        own(tmp_path)
 
 
 @pytest.mark.parametrize("name", CUSTOM)

@@ -15,8 +15,6 @@ from ingest.formats.block import NEWLINE, IntArray
 from ingest.formats.lines import Lines, Mask, between, coded
 from ingest.formats.quotes import Quoted, at, lines_of
 
-BRACKETS = b"[]"
-
 
 class Split:
     """Lines cut at a delimiter; a column is asked for by its name, or by its number from 0 as text.

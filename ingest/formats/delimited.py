@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from ingest.formats.block import (
-    BACKSLASH,
     BLANK,
     HASH,
     NEWLINE,
@@ -22,6 +21,8 @@ from ingest.formats.block import (
     IntArray,
     Reject,
 )
+from ingest.formats.lines import utf8
+from ingest.formats.quotes import Escapes
 
 Data = bytes | memoryview
 Kind = Literal["text", "int", "float"]
@@ -122,7 +123,7 @@ def _unpaired(block: Block, skip: IntArray) -> IntArray:
 
     A quote opens at the start of a column and closes at its end; anything else is not understood.
     """
-    array, escapes = block.array, _Escapes(block)
+    array, escapes = block.array, Escapes(block)
     quotes = np.flatnonzero(array == QUOTE)
     quotes = quotes[~escapes.before(quotes)]
     first = np.searchsorted(quotes, block.starts)
@@ -139,35 +140,11 @@ def _unpaired(block: Block, skip: IntArray) -> IntArray:
     return np.setdiff1d(np.concatenate((wrong, odd, escaped)), skip)
 
 
-class _Escapes:
-    """Where the backslashes of a block are, and how long each run of them is."""
-
-    def __init__(self, block: Block) -> None:
-        has = BACKSLASH in block.data
-        self._at = np.flatnonzero(block.array == BACKSLASH) if has else block.ends[:0]
-        number = np.arange(len(self._at))
-        fresh = np.diff(self._at, prepend=-2) != 1
-        self._run = number - np.maximum.accumulate(np.where(fresh, number, 0)) + 1
-
-    def before(self, positions: IntArray) -> npt.NDArray[np.bool_]:
-        """Whether an odd run of backslashes stands before each position."""
-        if not len(self._at):
-            return np.zeros(len(positions), bool)
-        found = np.minimum(np.searchsorted(self._at, positions - 1), len(self._at) - 1)
-        odd: npt.NDArray[np.bool_] = (self._at[found] == positions - 1) & (
-            self._run[found] % 2 == 1
-        )
-        return odd
-
-
 def _clean(block: Block, layout: Layout) -> Data:
     """Bytes Arrow reads line by line: UTF-8, no bare CR, no blanks at the end or for alignment."""
     data = block.data
     if not data.isascii():
-        try:
-            data.decode()
-        except UnicodeDecodeError:
-            data = data.decode("utf-8", "replace").encode()
+        data = utf8(data)
         if BYTE_ORDER_MARK in data:
             data = MARKS_AT_START.sub(b"", data)
     if b"\r" in data:

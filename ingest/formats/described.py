@@ -363,11 +363,8 @@ def _matched(lines: Lines, patterns: Sequence[str]) -> tuple[Table, IntArray]:
             continue
         hit = found.filter(pa.array(fits))
         order.append(left[fits])
-        groups.append({f.name: mapping._filled(hit.field(f.name)) for f in hit.type})
+        groups.append({f.name: mapping.filled(hit.field(f.name)) for f in hit.type})
         left = left[~fits]
-        texts_left = len(left)
-        if texts_left and len(order) == 1:
-            continue
     rows = np.concatenate(order) if order else np.empty(0, np.int64)
     rank = np.argsort(rows, kind="stable")
     made: dict[str, pa.DictionaryArray] = {

@@ -36,6 +36,7 @@ Target = Literal[
     "device_category",
 ]  # fmt: skip
 NOTHING = ("", "-")
+NO_TEXT = pa.array([""])
 assert {"client", "user", "url"} <= set(RAW.names)
 
 
@@ -142,7 +143,6 @@ class Take(Model):
     value: str | None = None
     match: OneGroup | None = None
     words: dict[str, str] | None = None
-    join: str | None = None
     unit: Unit | None = None
     decode: Annotated[list[Decode], BeforeValidator(_many)] = []
     nothing: list[str] = []

@@ -37,9 +37,7 @@ INNER = rf"^(?:<\d{{1,3}}>|\d{{1,2}} {ISO} \S+ \S+ \S+ \S+ |{MONTH} {{1,2}}\d{{1
 """A header right behind a relay's; a bare ISO time may be the record's own and is none."""
 FACTS = ("time", "host", "tag", "pri", "msgid")
 CEF = r"^(?:CEF: ?)?(?P<v>\d{1,2})\|(?P<vendor>(?:[^|\\]|\\.)*)\|(?P<product>(?:[^|\\]|\\.)*)\|(?P<version>(?:[^|\\]|\\.)*)\|(?P<class>(?:[^|\\]|\\.)*)\|(?P<name>(?:[^|\\]|\\.)*)\|(?P<severity>(?:[^|\\]|\\.)*)\|"
-CEF_EMPTY = r"^CEF: ?\d\|\|"
 LEEF = r"^LEEF: ?(?P<v>[12](?:\.0)?)\|(?P<vendor>[^|]*)\|(?P<product>[^|]*)\|(?P<version>[^|]*)\|(?P<class>[^|]*)\|"
-LEEF_DELIMITER = r"^(?P<delimiter>x[0-9A-Fa-f]{2}|0x[0-9A-Fa-f]{2}|[^\w\s=])?\|"
 
 
 def syslog(lines: Lines) -> Lines:

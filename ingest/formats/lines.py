@@ -57,15 +57,20 @@ class Lines:
         return Lines(cut(self.block, starts, self.block.ends), self.numbers, facts)
 
 
+def utf8(data: bytes) -> bytes:
+    """The same bytes where they are UTF-8; else with U+FFFD for each that is not."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return data.decode("utf-8", "replace").encode()
+    return data
+
+
 def clean(block: Block) -> Lines:
     """The lines of a block as UTF-8 without NUL, CR and byte order marks at their start."""
     data = block.data
     if not data.isascii():
-        try:
-            data.decode()
-        except UnicodeDecodeError:
-            data = data.decode("utf-8", "replace").encode()
-        data = data.replace(b"\xef\xbb\xbf", b"")
+        data = utf8(data).replace(b"\xef\xbb\xbf", b"")
     if b"\0" in data:
         data = data.replace(b"\0", b"")
     if b"\r" in data:

@@ -135,12 +135,12 @@ class Named:
         for pattern in patterns:
             found = pc.extract_regex(column.dictionary, pattern=pattern)
             for field in found.type:
-                made = codes_to_text(column.indices, _filled(found.field(field.name)))
+                made = codes_to_text(column.indices, filled(found.field(field.name)))
                 known = self._groups.get(field.name)
                 self._groups[field.name] = made if known is None else first_of([known, made])
 
 
-def _filled(texts: pa.StringArray) -> pa.StringArray:
+def filled(texts: pa.StringArray) -> pa.StringArray:
     """A group that took no part is empty text in RE2: nothing."""
     return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
 
@@ -389,12 +389,12 @@ def _offset_only(zone: pa.DictionaryArray) -> pa.DictionaryArray:
     return text_of(zone, plain)
 
 
-def _glued(columns: Sequence[pa.DictionaryArray], *, skip: bool = False, by: str = " ") -> pa.DictionaryArray:  # fmt: skip
-    """Columns as one; null where one is, or (`skip`) where the first is."""
+def _glued(columns: Sequence[pa.DictionaryArray], *, skip: bool = False) -> pa.DictionaryArray:
+    """Columns as one, with blanks between; null where one is, or (`skip`) where the first is."""
     first, *others = [c.cast(pa.string()) for c in columns]
     if skip:  # Arrow's own null_handling="skip" loses the rows where all are null
         others = [pc.fill_null(text, "") for text in others]
-    return coded(pc.binary_join_element_wise(first, *others, by, null_handling="emit_null"))
+    return coded(pc.binary_join_element_wise(first, *others, " ", null_handling="emit_null"))
 
 
 def field(named: Named, takes: Sequence[Take]) -> pa.DictionaryArray | None:
@@ -415,12 +415,12 @@ def _taken(named: Named, take: Take) -> pa.DictionaryArray | None:
         columns = [c for name in take.from_ if (c := named.column(name)) is not None]
         if not columns:
             return None
-        column = _glued(columns, by=take.join) if take.join is not None else first_of(columns)
+        column = first_of(columns)
     else:
         column = constant(take.value or None, len(named))
     if take.match:
         found = pc.extract_regex(column.dictionary, pattern=grouped(take.match))
-        column = codes_to_text(column.indices, _filled(found.field("x")))
+        column = codes_to_text(column.indices, filled(found.field("x")))
     if take.nothing:
         gone = frozenset(take.nothing)
         column = text_of(column, lambda text: None if text in gone else text)

@@ -11,18 +11,27 @@ def at(block: Block, byte: int) -> IntArray:
     return np.flatnonzero(block.array == byte)
 
 
+class Escapes:
+    """Where the backslashes of a block are, and how long each run of them is."""
+
+    def __init__(self, block: Block) -> None:
+        self._at = at(block, BACKSLASH) if BACKSLASH in block.data else block.ends[:0]
+        number = np.arange(len(self._at))
+        fresh = np.diff(self._at, prepend=-2) != 1
+        self._run = number - np.maximum.accumulate(np.where(fresh, number, 0)) + 1
+
+    def before(self, positions: IntArray) -> Mask:
+        """Whether an odd run of backslashes stands before each position."""
+        if not len(self._at):
+            return np.zeros(len(positions), bool)
+        found = np.minimum(np.searchsorted(self._at, positions - 1), len(self._at) - 1)
+        odd: Mask = (self._at[found] == positions - 1) & (self._run[found] % 2 == 1)
+        return odd
+
+
 def unescaped(block: Block, positions: IntArray) -> IntArray:
     """Those of the positions that no odd run of backslashes precedes."""
-    if BACKSLASH not in block.data or not len(positions):
-        return positions
-    slashes = at(block, BACKSLASH)
-    number = np.arange(len(slashes))
-    fresh = np.diff(slashes, prepend=-2) != 1
-    run = number - np.maximum.accumulate(np.where(fresh, number, 0)) + 1
-    found = np.minimum(np.searchsorted(slashes, positions - 1), len(slashes) - 1)
-    odd = (slashes[found] == positions - 1) & (run[found] % 2 == 1)
-    kept: IntArray = positions[~odd]
-    return kept
+    return positions[~Escapes(block).before(positions)] if len(positions) else positions
 
 
 def lines_of(block: Block, positions: IntArray) -> IntArray:
@@ -99,4 +108,13 @@ def whole_records(data: bytes, quote: int, *, most: int = 50) -> int:
     return int(block.starts[open_line])
 
 
-__all__ = ["NEWLINE", "Quoted", "at", "lines_of", "records", "unescaped", "whole_records"]
+__all__ = [
+    "NEWLINE",
+    "Escapes",
+    "Quoted",
+    "at",
+    "lines_of",
+    "records",
+    "unescaped",
+    "whole_records",
+]

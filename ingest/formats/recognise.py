@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest.formats import carriers
@@ -168,8 +169,6 @@ class Mixed:
 
 def renumbered(parsed: Parsed, lines: Lines) -> Parsed:
     """A parse of some lines by the numbers they have in the block they came from."""
-    import pyarrow as pa
-
     numbers = lines.numbers
     rows = parsed.rows
     if rows.num_rows:
