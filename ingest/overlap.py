@@ -165,13 +165,17 @@ class Overlap:
     def _runs(self, mine: Lines, others: Lines) -> list[tuple[int, int]]:
         last, self._last = self._last, None
         key, line, ranges = mine.key, mine.line, []
-        for stream, distance in {*_votes(key, line, others), *([last] if last else [])}:
+        votes = _votes(key, line, others, RUN if last is None else 1)
+        for stream, distance in {*votes, *([last] if last else [])}:
             alike = _alike(mine, others, stream, distance)
             edges = np.flatnonzero(
                 np.diff(np.concatenate(([False], alike, [False])).astype(np.int8))
             )
             for first, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
-                goes_on = first == 0 and last == (stream, distance)
+                # What came before was alike: the rest may be short, and stand in another stream,
+                # where the one it was alike to left it out itself.
+                rest = last is not None and end == len(key)
+                goes_on = first == 0 and (last == (stream, distance) or rest)
                 if not goes_on and (end - first < RUN or len(np.unique(key[first:end])) < VARIED):
                     continue
                 ranges.append((int(line[first]), int(line[end - 1])))
@@ -180,8 +184,8 @@ class Overlap:
         return _merged(ranges)
 
 
-def _votes(key: U64, line: I64, others: Lines) -> list[tuple[int, int]]:
-    """Streams, and how many lines further on in them, that many rows of this one are found at."""
+def _votes(key: U64, line: I64, others: Lines, least: int) -> list[tuple[int, int]]:
+    """Streams, and how many lines further on in them, that `least` rows of this one are found at."""
     order = np.argsort(others.key, kind="stable")
     keys = others.key[order]
     low, high = np.searchsorted(keys, key, "left"), np.searchsorted(keys, key, "right")
@@ -194,7 +198,7 @@ def _votes(key: U64, line: I64, others: Lines) -> list[tuple[int, int]]:
     pairs = np.stack((others.stream[theirs], others.line[theirs] - line[mine]), axis=1)
     found, counts = np.unique(pairs, axis=0, return_counts=True)
     best = np.argsort(-counts)[:4]
-    return [(int(found[n][0]), int(found[n][1])) for n in best if counts[n] >= RUN]
+    return [(int(found[n][0]), int(found[n][1])) for n in best if counts[n] >= least]
 
 
 def _alike(mine: Lines, others: Lines, stream: int, distance: int) -> npt.NDArray[np.bool_]:

@@ -320,11 +320,10 @@ CUSTOM: dict[str, tuple[str, bytes, dict[str, Any]]] = {
 
 BAD_PATTERNS = {
     "patterns: ['(?P<a>x)(?=look ahead)']": "RE2",
-    "patterns: ['(unnamed)']": "names",
+    "patterns: ['(unnamed)']": "named group",
     "marker: '('": "RE2",
-    "fields: {user: {from: u, match: 'no group'}}": "groups with names",
     "records: [{when: {a: '~(?<!x)'}}]": "RE2",
-    "extract: {a: 'b'}": "names",
+    "extract: {a: 'b'}": "named group",
 }
 
 
