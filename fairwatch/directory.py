@@ -44,7 +44,7 @@ FILTERS = {
 }
 
 
-class _Tls(ldap3.Tls):
+class _Tls(ldap3.Tls):  # type: ignore[misc]  # ldap3 ships no types
     """TLS with Python's own check of chain and name.
 
     ldap3 2.9.1 checks the name by functions that are gone from Python 3.12, and leaks the socket where
