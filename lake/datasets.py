@@ -251,6 +251,7 @@ STORES: tuple[Store, ...] = (
         "configuration",
         (
             *("*.yaml", "*.yml", "people*.csv", "devices*.csv", "addresses*.csv"),
+            "formats/*.yaml",
             *("*.lock", ".lock"),
         ),
         "nothing",

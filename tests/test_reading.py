@@ -20,6 +20,7 @@ from fairwatch.check import rows as check_rows
 from ingest.discover import discover
 from ingest.formats import all_formats
 from ingest.run import FileReport
+from retention import verify
 from workspace import Workspace, open_site
 
 
@@ -199,6 +200,16 @@ def test_day_and_month_are_told_by_the_whole_file(tmp_path: Path, small: None) -
     (report,) = night(ws)
     assert (report.error, report.counts.rows) == (None, 31)
     assert {t[:2] for t in times(ws)} == {"05", "13"}
+
+
+def test_a_description_of_the_sites_own_is_configuration(tmp_path: Path) -> None:
+    """The look into every file takes the day of its sample for no event."""
+    ws = site_with(tmp_path, "format: mine\ntimezone: UTC")
+    (ws.folder / "formats").mkdir()
+    (ws.folder / "formats/mine.yaml").write_text(
+        "# 2024-05-02T10:11:12Z,10.1.1.7,ann\ntitle: Own\nlayouts:\n  - engine: json\n    time: {from: t}\n"
+    )
+    assert verify(ws, NOW).clean
 
 
 def test_two_formats_in_one_file(tmp_path: Path) -> None:
