@@ -28,6 +28,7 @@ from ingest.formats.objects import Objects
 from ingest.formats.pairs import Pairs, Syntax
 from ingest.formats.quotes import records, whole_records
 from ingest.formats.synonyms import completed
+from ingest.formats.values import filled
 
 HEADS = {"cef": envelopes.CEF, "leef": envelopes.LEEF}
 LEEF_TOLD = r"^(?P<told>0?x[0-9A-Fa-f]{2}|[^\w\s=])\|"
@@ -363,7 +364,7 @@ def _matched(lines: Lines, patterns: Sequence[str]) -> tuple[Table, IntArray]:
             continue
         hit = found.filter(pa.array(fits))
         order.append(left[fits])
-        groups.append({f.name: mapping.filled(hit.field(f.name)) for f in hit.type})
+        groups.append({f.name: filled(hit.field(f.name)) for f in hit.type})
         left = left[~fits]
     rows = np.concatenate(order) if order else np.empty(0, np.int64)
     rank = np.argsort(rows, kind="stable")

@@ -13,10 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest.formats import mapping, times
+from ingest.formats import times, urls
 from ingest.formats.arrays import absent, codes_to_text, constant, text_of
 from ingest.formats.block import HASH, NOTHING_SAID, Block, Given, IntArray, Parsed, Reject
 from ingest.formats.lines import clean, coded
+from ingest.formats.values import first_of
 
 CODES: dict[str, str | None] = {
     "ts": "seconds", "tS": "started", "tu": None, "tl": "clock", "tg": "clock", "tr": "duration_ms",
@@ -135,7 +136,7 @@ class Logformat:
             if piece.field and not piece.literal:
                 column = absent(text_of(coded(groups.field(f"{piece.field}__{at}")), _plain))
                 got.setdefault(piece.field, []).append(column)
-        return {name: mapping.first_of(columns) for name, columns in got.items()}
+        return {name: first_of(columns) for name, columns in got.items()}
 
     def _times(
         self, got: dict[str, pa.DictionaryArray], given: Given, numbers: IntArray
@@ -153,7 +154,7 @@ class Logformat:
         made["url"] = _address(got, len(numbers))
         if "forwarded" in got:
             first = text_of(got["forwarded"], lambda t: re.split(r",|%2[cC]|%20| ", t)[0] or None)
-            made["client"] = mapping.first_of([got["client"], first]) if "client" in got else first
+            made["client"] = first_of([got["client"], first]) if "client" in got else first
         return made, reasons
 
 
@@ -246,7 +247,7 @@ def _address(got: dict[str, pa.DictionaryArray], count: int) -> pa.DictionaryArr
     if "sni" not in got and url.null_count < count:
         return url
     columns = [url, *(got.get(n, empty) for n in names), got.get("sni", empty)]
-    indices, combinations = mapping.distinct(columns)
+    indices, combinations = urls.distinct(columns)
     return codes_to_text(indices, [_joined(*parts) for parts in combinations])
 
 
@@ -260,6 +261,6 @@ def _joined(url: str | None, scheme: str | None, host: str | None, port: str | N
         path = None
     place = scheme, host or sni, port
     if path is None:
-        return mapping.authority_of(*place)
-    root = mapping.root_of(*place)
+        return urls.authority_of(*place)
+    root = urls.root_of(*place)
     return root and root + path

@@ -1,45 +1,37 @@
 """Columns of an engine into rows of RAW, as a description says: once per distinct value."""
 
-import base64
-import binascii
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
-from urllib.parse import unquote
+from functools import cached_property
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest.formats import times
-from ingest.formats.arrays import TEXT, codes_to_text, constant, text_of, values_of
+from ingest.formats import times, urls
+from ingest.formats.arrays import codes_to_text, constant, text_of, values_of
 from ingest.formats.block import RAW, UNSAID, Fold, Given, IntArray, Parsed, Reject
 from ingest.formats.description import (  # fmt: skip
     NOTHING,
     Condition,
-    Decode,
     Judge,
     Kind,
     Layout,
     Record,
     Take,
-    Unit,
     When,
     grouped,
 )
 from ingest.formats.later import answered
 from ingest.formats.lines import Beside, Columns, Mask, Subset, coded
+from ingest.formats.values import DECODERS, filled, first_of, numbers
 
 TEXTS = ("client", "user", "method", "referrer", "content_type", "user_agent", "device_category")
 INTEGERS = ("duration_ms", "bytes_down", "bytes_up")
 CONTACTS: tuple[Kind, ...] = ("sensor", "resolver")
-UNITS: dict[Unit, float] = {"ms": 1, "s": 1000, "us": 0.001, "ns": 1e-6, "min": 60_000, "h:m:s": 1}
-SIZE = re.compile(r" ?([kKMGT])i?[bB]\b")
-DEFAULT_PORTS = {"http": "80", "https": "443", "ftp": "21"}
-LARGEST = 10**18
 
 
 @dataclass
@@ -138,24 +130,6 @@ class Named:
                 made = codes_to_text(column.indices, filled(found.field(field.name)))
                 known = self._groups.get(field.name)
                 self._groups[field.name] = made if known is None else first_of([known, made])
-
-
-def filled(texts: pa.StringArray) -> pa.StringArray:
-    """A group that took no part is empty text in RE2: nothing."""
-    return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
-
-
-def first_of(columns: Sequence[pa.DictionaryArray]) -> pa.DictionaryArray:
-    """The first of several columns that says something, row by row."""
-    found = columns[0]
-    for other in columns[1:]:
-        if not found.null_count:
-            return found
-        if found.null_count == len(found):
-            found = other
-            continue
-        found = coded(pc.coalesce(*(c.dictionary.take(c.indices) for c in (found, other))))
-    return found
 
 
 def holds(columns: Named, condition: Condition) -> Mask:
@@ -271,7 +245,7 @@ def _rows(rules: Rules, columns: Columns, given: Given) -> Parsed:
     when, reasons, fold = _time(rules, named, given)
     got = {name: field(named, takes) for name, takes in rules.fields.items()}
     status = _status(got.get("status"), count)
-    url = _url(got, count)
+    url = urls.composed(got, count)
     method = got.get("method")
     made: dict[str, pa.Array] = {
         "line": pa.array(columns.numbers, pa.int64()),
@@ -279,7 +253,7 @@ def _rows(rules: Rules, columns: Columns, given: Given) -> Parsed:
         "url": url,
         "status": status,
         "verdict": _verdict(rules, named, got.get("status"), count),
-        "grain": constant("contact", count) if rules.contact else grains(url, method),
+        "grain": constant("contact", count) if rules.contact else urls.grains(url, method),
     }
     for name in TEXTS:
         column = got.get(name)
@@ -437,37 +411,6 @@ def _taken(named: Named, take: Take) -> pa.DictionaryArray | None:
     return column
 
 
-def _base64(text: str) -> str | None:
-    try:
-        return base64.b64decode(text, validate=True).decode("utf-8", "replace")
-    except (binascii.Error, ValueError):
-        return text
-
-
-def _dns(text: str) -> str:
-    """A name as it is, or with its length bytes as Windows writes it: `(3)www(7)example(3)com(0)`."""
-    return re.sub(r"\(\d{1,2}\)", ".", text).strip(".") or "."
-
-
-def _hex(text: str) -> str:
-    """Bytes that are written `\\xc3\\xa4`, as Zeek does, as text."""
-    if "\\x" not in text:
-        return text
-    cut = re.split(rb"\\x([0-9a-fA-F]{2})", text.encode())
-    cut[1::2] = [bytes([int(piece, 16)]) for piece in cut[1::2]]
-    return b"".join(cut).decode("utf-8", "replace").replace("\0", "")
-
-
-DECODERS: dict[Decode, Callable[[str], str | None]] = {
-    "percent": lambda text: unquote(text, errors="replace"),
-    "plus": lambda text: text.replace("+", " "),
-    "base64": _base64,
-    "dns": _dns,
-    "backslash": lambda text: re.sub(r"\\([^A-Za-z0-9])", r"\1", text),
-    "hex": _hex,
-}
-
-
 def _numbers(named: Named, takes: Sequence[Take], count: int) -> pa.Array:
     made: pa.Array | None = None
     for take in takes:
@@ -477,35 +420,6 @@ def _numbers(named: Named, takes: Sequence[Take], count: int) -> pa.Array:
         found = numbers(column, take.unit or "ms")
         made = found if made is None else pc.coalesce(made, found)
     return pa.nulls(count, pa.int64()) if made is None else made
-
-
-def numbers(column: pa.DictionaryArray, unit: Unit) -> pa.Array:
-    """`number` of each row; plain digits are cast as a whole."""
-    texts = column.dictionary
-    plain = pc.match_substring_regex(texts, r"^\d{1,18}$") if unit in ("ms", "s") else None
-    if plain is None or not pc.all(plain).as_py():
-        return values_of(column, partial(number, unit=unit), pa.int64())
-    made = texts.cast(pa.int64())
-    if unit == "s":
-        made = pc.multiply(pc.min_element_wise(made, LARGEST // 1000), 1000)
-    return made.take(column.indices)
-
-
-def number(text: str, unit: Unit = "ms") -> int | None:
-    """A count, or a length of time in milliseconds; None where the text is neither."""
-    if unit == "h:m:s":
-        match = re.fullmatch(r"(?:(\d{1,6})[:h])?(\d{1,3})[:m](\d{1,3})(?:[.,]\d+)?s?", text)
-        return match and ((int(match[1] or 0) * 60 + int(match[2])) * 60 + int(match[3])) * 1000
-    match = re.match(r"-?\d{1,18}(?![\d])(?:\.\d{1,9})?", text.replace(",", ""))
-    if not match:
-        return None
-    value = match[0]
-    size = SIZE.match(text.replace(",", ""), match.end()) if unit == "ms" else None
-    if not size and "." not in value and unit == "ms":
-        return int(value)
-    scale = 1 << 10 * ("kmgt".index(size[1].lower()) + 1) if size else UNITS[unit]
-    made = round(float(value) * scale)
-    return made if abs(made) < LARGEST else None
 
 
 def _status(column: pa.DictionaryArray | None, count: int) -> pa.Array:
@@ -547,126 +461,6 @@ def _judged(column: pa.DictionaryArray, judge: Judge) -> pa.DictionaryArray:
         return words.get(text) or (words.get("*") if text else None)
 
     return text_of(column, said)
-
-
-def _url(got: dict[str, pa.DictionaryArray | None], count: int) -> pa.DictionaryArray:
-    """One URL of what the log says in pieces; a scheme it does not say is left out: `//host/path`."""
-    url = got.get("url")
-    scheme, host, port, path, query = (got.get(n) for n in ("scheme", "host", "port", "path", "query"))  # fmt: skip
-    if host is None and path is None and scheme is None:
-        return constant(None, count) if url is None else rooted(url)
-    none = constant(None, count)
-    places, known = distinct([none if c is None else c for c in (scheme, host, port)])
-    authority = codes_to_text(places, [authority_of(*place) for place in known]).cast(pa.string())
-    before = codes_to_text(places, [root_of(*place) for place in known]).cast(pa.string())
-    rest = _rest(url, path, query, count)
-    made = pc.if_else(pc.is_null(rest), authority, pc.binary_join_element_wise(before, rest, ""))
-    if url is None:
-        return coded(made)
-    schemes = [place[0].lower() if place[0] else None for place in known]
-    whole = _whole(url, codes_to_text(places, schemes), none if host is None else host)
-    return coded(pc.coalesce(whole, made))
-
-
-def _rest(
-    url: pa.DictionaryArray | None,
-    path: pa.DictionaryArray | None,
-    query: pa.DictionaryArray | None,
-    count: int,
-) -> pa.StringArray:
-    """Path and query from their columns, or from a URL that is no more than those."""
-    rest = pa.nulls(count, pa.string())
-    if path is not None:
-        rest = text_of(path, lambda p: p if p.startswith(("/", "?")) else f"/{p}").cast(pa.string())
-    if query is not None and query.null_count < count:
-        asked = text_of(query, lambda q: q if q.startswith("?") else f"?{q}").cast(pa.string())
-        both = pc.binary_join_element_wise(pc.fill_null(rest, "/"), asked, "")
-        rest = pc.coalesce(both, rest)
-    if url is not None:
-        own = text_of(url, lambda u: u if u.startswith(("/", "?")) and u[:2] != "//" else None)
-        rest = pc.coalesce(own.cast(pa.string()), rest)
-    return rest
-
-
-def _whole(
-    url: pa.DictionaryArray, scheme: pa.DictionaryArray, host: pa.DictionaryArray
-) -> pa.StringArray:
-    """URLs that name their host themselves; null where they do not, or are nothing but the host."""
-    if pc.all(pc.match_substring_regex(url.dictionary, "^[/?](?:[^/]|$)")).as_py():
-        return pa.nulls(len(url), pa.string())
-    texts = url.cast(pa.string())
-    named = text_of(url, lambda u: None if u.startswith(("/", "?")) and u[:2] != "//" else u)
-    schemed = text_of(url, lambda u: u if SCHEMED.match(u) else None).cast(pa.string())
-    same = pc.fill_null(pc.equal(texts, host.cast(pa.string())), False)
-    bare = pc.if_else(same, pa.scalar(None, pa.string()), named.cast(pa.string()))
-    with_scheme = pc.binary_join_element_wise(scheme.cast(pa.string()), "://", bare, "")
-    return pc.coalesce(schemed, with_scheme, rooted(coded(bare)).cast(pa.string()))
-
-
-def distinct(
-    columns: Sequence[pa.DictionaryArray],
-) -> tuple[pa.Array, list[tuple[str | None, ...]]]:
-    """Each row's number in a list of the distinct combinations of values."""
-    known: list[tuple[str | None, ...]] = [()]
-    index = pa.array(np.zeros(len(columns[0]), np.int64))
-    for column in columns:
-        values = [*column.dictionary.to_pylist(), None]
-        width = len(values)
-        own = pc.fill_null(column.indices.cast(pa.int64()), width - 1)
-        pair = pc.add(pc.multiply(index, width), own).dictionary_encode()
-        known = [(*known[p // width], values[p % width]) for p in pair.dictionary.to_pylist()]
-        index = pair.indices.cast(pa.int64())
-    return index, known
-
-
-SCHEMED = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
-
-
-def rooted(url: pa.DictionaryArray) -> pa.DictionaryArray:
-    """URLs without their scheme keep their path: `//host/path`; a path alone is none."""
-    texts = url.dictionary
-    if pc.all(pc.match_substring_regex(texts, r"^[a-zA-Z][a-zA-Z0-9+.-]*://")).as_py():
-        return url
-    return text_of(url, _rooted)
-
-
-def _rooted(url: str) -> str | None:
-    if SCHEMED.match(url) or url.startswith("//") or "/" not in url:
-        return url
-    return None if url.startswith("/") else f"//{url}"
-
-
-def authority_of(scheme: str | None, host: str | None, port: str | None) -> str | None:
-    """Host and port; the scheme's own port is left out."""
-    if not host or " " in host:  # a value cut within the next key: `203.0.113.9 dp`
-        return None
-    colons = host.count(":")
-    if colons > 1 and not host.startswith("["):
-        host, colons = f"[{host}]", 0
-    known = colons == 1 and not host.startswith("[")
-    if known or not port or not port.isdigit() or port == "0":
-        return host
-    return host if DEFAULT_PORTS.get((scheme or "").lower()) == port else f"{host}:{port}"
-
-
-def root_of(scheme: str | None, host: str | None, port: str | None) -> str | None:
-    """What stands before the path."""
-    authority = authority_of(scheme, host, port)
-    if authority is None:
-        return None
-    return f"{scheme.lower()}://{authority}" if scheme else f"//{authority}"
-
-
-def grains(url: pa.DictionaryArray, method: pa.DictionaryArray | None) -> pa.DictionaryArray:
-    """`page` where a request's path is known, `tunnel` where at most a host is."""
-    schemed = pc.match_substring_regex(url.dictionary, "^[^/]{0,10}//")
-    pages = codes_to_text(url.indices, pc.if_else(schemed, "page", "tunnel"))
-    if method is None:
-        return pages
-    tunnel = pc.fill_null(pc.equal(method.cast(TEXT), "CONNECT"), False)
-    if not pc.any(tunnel).as_py():
-        return pages
-    return coded(pc.if_else(tunnel, "tunnel", pages.cast(pa.string())))
 
 
 __all__ = ["UNSAID", "IntArray", "rows", "together"]

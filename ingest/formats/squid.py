@@ -27,7 +27,7 @@ from ingest.formats.arrays import (
 from ingest.formats.block import NOTHING_SAID, RAW, Block, Given, Parsed, Reject
 from ingest.formats.delimited import Column, Layout, read_columns
 from ingest.formats.logformat import Logformat
-from ingest.formats.mapping import grains
+from ingest.formats.urls import grains
 
 NATIVE = "%ts.%03tu %6tr %>a %Ss/%03>Hs %<st %rm %ru %[un %Sh/%<a %mt"
 COMBINED = (

@@ -1,0 +1,131 @@
+"""The URL of a request, whole or in the pieces a log has it in."""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ingest.formats.arrays import TEXT, codes_to_text, constant, text_of
+from ingest.formats.lines import coded
+
+DEFAULT_PORTS = {"http": "80", "https": "443", "ftp": "21"}
+SCHEMED = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
+
+
+def composed(got: dict[str, pa.DictionaryArray | None], count: int) -> pa.DictionaryArray:
+    """One URL of what the log says in pieces; a scheme it does not say is left out: `//host/path`."""
+    url = got.get("url")
+    scheme, host, port, path, query = (got.get(n) for n in ("scheme", "host", "port", "path", "query"))  # fmt: skip
+    if host is None and path is None and scheme is None:
+        return constant(None, count) if url is None else rooted(url)
+    none = constant(None, count)
+    places, known = distinct([none if c is None else c for c in (scheme, host, port)])
+    authority = codes_to_text(places, [authority_of(*place) for place in known]).cast(pa.string())
+    before = codes_to_text(places, [root_of(*place) for place in known]).cast(pa.string())
+    rest = _rest(url, path, query, count)
+    made = pc.if_else(pc.is_null(rest), authority, pc.binary_join_element_wise(before, rest, ""))
+    if url is None:
+        return coded(made)
+    schemes = [place[0].lower() if place[0] else None for place in known]
+    whole = _whole(url, codes_to_text(places, schemes), none if host is None else host)
+    return coded(pc.coalesce(whole, made))
+
+
+def _rest(
+    url: pa.DictionaryArray | None,
+    path: pa.DictionaryArray | None,
+    query: pa.DictionaryArray | None,
+    count: int,
+) -> pa.StringArray:
+    """Path and query from their columns, or from a URL that is no more than those."""
+    rest = pa.nulls(count, pa.string())
+    if path is not None:
+        rest = text_of(path, lambda p: p if p.startswith(("/", "?")) else f"/{p}").cast(pa.string())
+    if query is not None and query.null_count < count:
+        asked = text_of(query, lambda q: q if q.startswith("?") else f"?{q}").cast(pa.string())
+        both = pc.binary_join_element_wise(pc.fill_null(rest, "/"), asked, "")
+        rest = pc.coalesce(both, rest)
+    if url is not None:
+        own = text_of(url, lambda u: u if u.startswith(("/", "?")) and u[:2] != "//" else None)
+        rest = pc.coalesce(own.cast(pa.string()), rest)
+    return rest
+
+
+def _whole(
+    url: pa.DictionaryArray, scheme: pa.DictionaryArray, host: pa.DictionaryArray
+) -> pa.StringArray:
+    """URLs that name their host themselves; null where they do not, or are nothing but the host."""
+    if pc.all(pc.match_substring_regex(url.dictionary, "^[/?](?:[^/]|$)")).as_py():
+        return pa.nulls(len(url), pa.string())
+    texts = url.cast(pa.string())
+    named = text_of(url, lambda u: None if u.startswith(("/", "?")) and u[:2] != "//" else u)
+    schemed = text_of(url, lambda u: u if SCHEMED.match(u) else None).cast(pa.string())
+    same = pc.fill_null(pc.equal(texts, host.cast(pa.string())), False)
+    bare = pc.if_else(same, pa.scalar(None, pa.string()), named.cast(pa.string()))
+    with_scheme = pc.binary_join_element_wise(scheme.cast(pa.string()), "://", bare, "")
+    return pc.coalesce(schemed, with_scheme, rooted(coded(bare)).cast(pa.string()))
+
+
+def distinct(
+    columns: Sequence[pa.DictionaryArray],
+) -> tuple[pa.Array, list[tuple[str | None, ...]]]:
+    """Each row's number in a list of the distinct combinations of values."""
+    known: list[tuple[str | None, ...]] = [()]
+    index = pa.array(np.zeros(len(columns[0]), np.int64))
+    for column in columns:
+        values = [*column.dictionary.to_pylist(), None]
+        width = len(values)
+        own = pc.fill_null(column.indices.cast(pa.int64()), width - 1)
+        pair = pc.add(pc.multiply(index, width), own).dictionary_encode()
+        known = [(*known[p // width], values[p % width]) for p in pair.dictionary.to_pylist()]
+        index = pair.indices.cast(pa.int64())
+    return index, known
+
+
+def rooted(url: pa.DictionaryArray) -> pa.DictionaryArray:
+    """URLs without their scheme keep their path: `//host/path`; a path alone is none."""
+    texts = url.dictionary
+    if pc.all(pc.match_substring_regex(texts, r"^[a-zA-Z][a-zA-Z0-9+.-]*://")).as_py():
+        return url
+    return text_of(url, _rooted)
+
+
+def _rooted(url: str) -> str | None:
+    if SCHEMED.match(url) or url.startswith("//") or "/" not in url:
+        return url
+    return None if url.startswith("/") else f"//{url}"
+
+
+def authority_of(scheme: str | None, host: str | None, port: str | None) -> str | None:
+    """Host and port; the scheme's own port is left out."""
+    if not host or " " in host:  # a value cut within the next key: `203.0.113.9 dp`
+        return None
+    colons = host.count(":")
+    if colons > 1 and not host.startswith("["):
+        host, colons = f"[{host}]", 0
+    known = colons == 1 and not host.startswith("[")
+    if known or not port or not port.isdigit() or port == "0":
+        return host
+    return host if DEFAULT_PORTS.get((scheme or "").lower()) == port else f"{host}:{port}"
+
+
+def root_of(scheme: str | None, host: str | None, port: str | None) -> str | None:
+    """What stands before the path."""
+    authority = authority_of(scheme, host, port)
+    if authority is None:
+        return None
+    return f"{scheme.lower()}://{authority}" if scheme else f"//{authority}"
+
+
+def grains(url: pa.DictionaryArray, method: pa.DictionaryArray | None) -> pa.DictionaryArray:
+    """`page` where a request's path is known, `tunnel` where at most a host is."""
+    schemed = pc.match_substring_regex(url.dictionary, "^[^/]{0,10}//")
+    pages = codes_to_text(url.indices, pc.if_else(schemed, "page", "tunnel"))
+    if method is None:
+        return pages
+    tunnel = pc.fill_null(pc.equal(method.cast(TEXT), "CONNECT"), False)
+    if not pc.any(tunnel).as_py():
+        return pages
+    return coded(pc.if_else(tunnel, "tunnel", pages.cast(pa.string())))
