@@ -21,7 +21,6 @@ from ingest.formats.times import MONTHS
 LONGEST = 64 << 10
 MOST_COLUMNS = 4096
 MOST_SECTIONS = 256
-UTC_ZONE = ZoneInfo("UTC")
 FIELDS = re.compile(rb"^#\s*fields\b[:\s]?", re.IGNORECASE)
 CLOCK = b"x-fairwatch-clock"
 IN_FORCE = (b"fields", b"date", b"separator", b"gmt-offset", CLOCK)

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from ingest.formats import times, urls
 from ingest.formats.arrays import codes_to_text, constant, text_of, values_of
-from ingest.formats.block import RAW, UNSAID, Fold, Given, IntArray, Parsed, Reject
+from ingest.formats.block import RAW, Fold, Given, Parsed, Reject
 from ingest.formats.description import (  # fmt: skip
     NOTHING,
     Condition,
@@ -461,6 +461,3 @@ def _judged(column: pa.DictionaryArray, judge: Judge) -> pa.DictionaryArray:
         return words.get(text) or (words.get("*") if text else None)
 
     return text_of(column, said)
-
-
-__all__ = ["UNSAID", "IntArray", "rows", "together"]
