@@ -174,6 +174,8 @@ class Enricher:
             "referrer": text_of(encoded(rows["referrer"]), lambda r: _referrer(classifier, r)),
             "content_type": text_of(encoded(rows["content_type"]), _media_type),
             "grain": encoded(rows["grain"]),
+            "fetch": encoded(rows["fetch"]),
+            "fetch_site": encoded(rows["fetch_site"]),
             "bytes_down": rows["bytes_down"],
             "bytes_up": rows["bytes_up"],
             "source": constant(source, count),

@@ -52,6 +52,11 @@ EVENTS = Dataset(
             ("referrer", WORD),  # a service's id | other
             ("content_type", WORD),
             ("grain", WORD),  # page | tunnel | contact: what kind of sign a line can be
+            (
+                "fetch",
+                WORD,
+            ),  # (a word of SQL: quote it) person | navigation | frame | part: the browser's own word
+            ("fetch_site", WORD),  # none | same-origin | same-site | cross-site: who began it
             ("bytes_down", pa.int64()),
             ("bytes_up", pa.int64()),
             ("source", WORD),
