@@ -117,6 +117,49 @@ ACTIVITY = Dataset(
     personal=("user",),
 )
 
+SIGNS = Dataset(
+    name="signs",
+    holds="what each line of a listed service was taken for, and by which rule",
+    schema=pa.schema(
+        [
+            ("user", WORD),
+            ("service", WORD),
+            ("category", WORD),
+            ("time", INSTANT),  # the line's beginning
+            ("class", WORD),  # visit | continuation | embedded | action | background
+            ("rule", WORD),  # docs/time-in-use.md
+            ("file", pa.int32()),
+            ("line", pa.int64()),
+        ]
+    ),
+    clock="time",
+    day="local",
+    keep="events",
+    sort=("user", "time", "file", "line"),
+    personal=("user",),
+)
+
+TALLY = Dataset(
+    name="tally",
+    holds="lines a person, day, service, class and rule: they add up to the lines read",
+    schema=pa.schema(
+        [
+            ("user", WORD),
+            ("day", pa.date32()),
+            ("service", WORD),  # null: a site outside the policy's categories
+            ("category", WORD),
+            ("class", WORD),  # of SIGNS, or unknown
+            ("rule", WORD),
+            ("rows", pa.int64()),
+        ]
+    ),
+    clock="day",
+    day="local",
+    keep="usage",
+    sort=("user", "service", "rule"),
+    personal=("user",),
+)
+
 USAGE = Dataset(
     name="usage",
     holds="minutes a person, day and category, as a union over services; working time apart",
@@ -177,7 +220,7 @@ FEED = Dataset(
 )
 
 DATASETS: dict[str, Dataset] = {
-    d.name: d for d in (EVENTS, REJECTS, ACTIVITY, USAGE, BLOCKED, FEED)
+    d.name: d for d in (EVENTS, REJECTS, SIGNS, TALLY, ACTIVITY, USAGE, BLOCKED, FEED)
 }
 
 

@@ -1,0 +1,58 @@
+-- Pages of sites outside the policy's categories, as far as a log shows them: what a person looked
+-- at instead, and whose buttons and frames may contact a listed service.
+-- in:  events, categories, persons, $from, $first, $last, $load_gap (ms)
+-- out: one row a line of a page's load: person, seen (start of the line, ms), first (of the load),
+--      brought (by a page of a listed service: an advertisement in it, or a link out of it)
+-- Lines less than the gap apart are one load. A lone small connection is a program's, not a page's.
+WITH elsewhere AS (
+    SELECT
+        "user",
+        grain = 'tunnel' AS tunnel,
+        coalesce(referrer NOT IN ('other', 'search'), false) AS brought,
+        epoch_ms(time) - CASE WHEN duration_ms BETWEEN 0 AND 86400000 THEN duration_ms ELSE 0 END
+            AS start,
+        coalesce(bytes_down, 0) AS bytes
+    FROM events
+    WHERE time >= $from AND verdict = 'allowed' AND "user" IS NOT NULL
+      AND coalesce(category NOT IN (SELECT category FROM categories), true)
+      AND (
+        grain = 'tunnel'
+        OR (
+            grain = 'page' AND method = 'GET' AND coalesce(status, 200) BETWEEN 200 AND 299
+            AND content_type IN ('text/html', 'application/xhtml+xml')
+        )
+      )
+      AND start >= epoch_ms($from) AND start < epoch_ms($last)
+),
+
+gaps AS (
+    SELECT
+        p.person, e.start AS seen, tunnel, brought, bytes,
+        CASE
+            WHEN start - lag(start) OVER (PARTITION BY person ORDER BY start) <= $load_gap THEN 0
+            ELSE 1
+        END AS opens
+    FROM elsewhere AS e
+    JOIN persons AS p USING ("user")
+),
+
+numbered AS (
+    SELECT *, sum(opens) OVER (PARTITION BY person ORDER BY seen) AS load
+    FROM gaps
+),
+
+whole AS (
+    SELECT
+        person, load,
+        min(seen) AS first,
+        bool_and(tunnel) AND count(*) = 1 AND sum(bytes) <= $program_bytes AS lone,
+        -- Its first line says where it comes from.
+        arg_min(brought, 2 * seen + brought::INTEGER) AS brought
+    FROM numbered
+    GROUP BY person, load
+)
+
+SELECT person, seen, w.first, w.brought
+FROM numbered
+JOIN whole AS w USING (person, load)
+WHERE NOT lone
