@@ -23,7 +23,10 @@ WITH whole AS (
         count(*) FILTER (tunnel AND role = 'asset') AS assets,
         -- An app's interface keeps a rhythm of its own beside the pages'.
         bool_and(tunnel AND role = 'api') AS aside,
-        count(*) FILTER (kind = 'flow' AND (post OR bytes > $flow_bytes)) AS flows,
+        -- A program sends no referer where a browser sends one.
+        count(*) FILTER (
+            kind = 'flow' AND came IN ('own', 'unsaid') AND (post OR bytes > $flow_bytes)
+        ) AS flows,
         bool_or(media AND kind = 'flow') AS media
     FROM members
     GROUP BY person, service, beat

@@ -2,7 +2,8 @@
 -- in:  beats, $session, $fresh, $lively, $near, $after_load, $soon (ms), $leader_bytes,
 --      $sign_bytes, $talk_bytes, $pair_bytes
 -- out: the columns of beats, company (substantial beats close by), class (visit | continuation |
---      embedded | action | background), rule, grade (A | B | C)
+--      embedded | action | background), rule, grade (A | B | C),
+--      arrived (the person was seen to open the service, then or before)
 WITH substance AS (
     SELECT
         *,
@@ -110,5 +111,6 @@ SELECT
         ELSE 'background'
     END AS class,
     -- What a page brings along is as good as the page.
-    CASE WHEN tunnel THEN 'C' WHEN navigated >= visited THEN 'A' ELSE 'B' END AS grade
+    CASE WHEN tunnel THEN 'C' WHEN navigated >= visited THEN 'A' ELSE 'B' END AS grade,
+    visited IS NOT NULL AS arrived
 FROM ruled

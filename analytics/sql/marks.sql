@@ -9,8 +9,10 @@ WITH chosen AS (
     WHERE class IN ('visit', 'continuation')
 ),
 
--- Pages of other sites a person turned to: not those that a page of the service brought along.
+-- Pages a person turned to: not those that a page of the service brought along.
 turns AS (
+    SELECT person, start AS first FROM chosen WHERE class = 'visit'
+    UNION
     SELECT l.person, l.first
     FROM (SELECT DISTINCT person, first FROM loads WHERE NOT brought) AS l
     ASOF LEFT JOIN chosen AS c ON c.person = l.person AND c.start <= l.first
@@ -66,9 +68,10 @@ dwell AS (
 SELECT
     p."user", p.identity, service, category,
     make_timestamptz(start * 1000) AS start,
-    -- An address that nobody is known behind, or several people, proves no person's minute.
+    -- An address that nobody is known behind, or several people, proves no person's minute; nor
+    -- does a tab that nobody was seen to open.
     make_timestamptz(1000 * (start + CASE
-        WHEN p.identity IN ('login', 'assigned', 'lease', 'unlisted')
+        WHEN arrived AND p.identity IN ('login', 'assigned', 'lease', 'unlisted')
         THEN least(low, likely, high)::BIGINT
         ELSE 0
     END)) AS low_end,

@@ -1,24 +1,42 @@
 -- Lines of listed services with what opened them: a page of the service, or another site's page.
--- in:  lines, loads, $frame, $frame_flow, $loading, $session (ms)
+-- in:  lines, loads, $frame, $frame_flow, $loading, $session (ms), $leader_bytes
 -- out: the columns of lines, since (ms since the last line of another page's load), opens (visit |
 --      frame | null), context (embedded: of another site's page; action: of a log-in or share
 --      window; null: of the service's own)
-WITH opening AS (
+WITH fronts AS (
+    SELECT person, service, start AS seen
+    FROM lines
+    WHERE (tunnel AND role = 'site' AND bytes > $leader_bytes)
+       OR (kind = 'page' AND came IN ('person', 'none', 'search'))
+),
+
+-- A page of one listed service may bring another's buttons along.
+after AS (
     SELECT
         n.*,
-        n.start - l.seen AS since,
+        least(
+            n.start - l.seen,
+            CASE WHEN f.service <> n.service THEN n.start - f.seen END
+        ) AS since
+    FROM lines AS n
+    ASOF LEFT JOIN loads AS l ON l.person = n.person AND l.seen <= n.start
+    ASOF LEFT JOIN fronts AS f ON f.person = n.person AND f.seen < n.start
+),
+
+opening AS (
+    SELECT
+        *,
         CASE
             WHEN kind = 'frame' THEN 'frame'
             WHEN kind = 'page' THEN CASE
                 WHEN came IN ('person', 'none', 'search') THEN 'visit'
                 WHEN came IN ('own', 'shim') THEN 'inner'
-                WHEN n.start - l.seen <= CASE WHEN came = 'other' THEN $frame ELSE $loading END
+                WHEN since <= CASE WHEN came = 'other' THEN $frame ELSE $loading END
                 THEN 'frame'
                 ELSE 'visit'
             END
         END AS opens
-    FROM lines AS n
-    ASOF LEFT JOIN loads AS l ON l.person = n.person AND l.seen <= n.start
+    FROM after
 ),
 
 frames AS (
