@@ -47,9 +47,9 @@ EVENTS = Dataset(
             ("role", WORD),  # site | asset | api | embed
             ("category", WORD),
             ("device_category", WORD),  # the device's own word as a category of the policy | other
-            ("path_role", WORD),  # page | embed | share
+            ("path_role", WORD),  # page | file | embed | share
             ("path", WORD),  # only where the site's settings ask for it
-            ("referrer", WORD),  # a service's id | other
+            ("referrer", WORD),  # a service's id | search | other
             ("content_type", WORD),
             ("grain", WORD),  # page | tunnel | contact: what kind of sign a line can be
             (

@@ -1,7 +1,8 @@
 -- Pages of sites outside the policy's categories, as far as a log shows them: what a person looked
 -- at instead, and whose buttons and frames may contact a listed service.
 -- in:  events, categories, persons, $from, $first, $last, $load_gap (ms)
--- out: one row a line of a page's load: person, seen (start of the line, ms), first (of the load),
+-- out: one row a second of a page's load: person, seen (start of its first line, ms), first (of the
+--      load),
 --      brought (by a page of a listed service: an advertisement in it, or a link out of it)
 -- Lines less than the gap apart are one load. A lone small connection is a program's, not a page's.
 WITH elsewhere AS (
@@ -25,29 +26,42 @@ WITH elsewhere AS (
       AND start >= epoch_ms($from) AND start < epoch_ms($last)
 ),
 
-gaps AS (
+-- A second is fine enough, and a quarter of the rows.
+seconds AS (
     SELECT
-        p.person, e.start AS seen, tunnel, brought, bytes,
-        CASE
-            WHEN start - lag(start) OVER (PARTITION BY person ORDER BY start) <= $load_gap THEN 0
-            ELSE 1
-        END AS opens
+        p.person,
+        min(e.start) AS seen,
+        max(e.start) AS last,
+        count(*) AS lines,
+        bool_and(tunnel) AS tunnel,
+        sum(bytes) AS bytes,
+        -- The first line says where it comes from.
+        arg_min(brought, 2 * e.start + brought::INTEGER) AS brought
     FROM elsewhere AS e
     JOIN persons AS p USING ("user")
+    GROUP BY p.person, e.start // 1000
+),
+
+gaps AS (
+    SELECT
+        *,
+        CASE
+            WHEN seen - lag(last) OVER (PARTITION BY person ORDER BY seen) <= $load_gap THEN 0
+            ELSE 1
+        END AS opens
+    FROM seconds
 ),
 
 numbered AS (
-    SELECT *, sum(opens) OVER (PARTITION BY person ORDER BY seen) AS load
-    FROM gaps
+    SELECT *, sum(opens) OVER (PARTITION BY person ORDER BY seen) AS load FROM gaps
 ),
 
 whole AS (
     SELECT
         person, load,
         min(seen) AS first,
-        bool_and(tunnel) AND count(*) = 1 AND sum(bytes) <= $program_bytes AS lone,
-        -- Its first line says where it comes from.
-        arg_min(brought, 2 * seen + brought::INTEGER) AS brought
+        bool_and(tunnel) AND sum(lines) = 1 AND sum(bytes) <= $program_bytes AS lone,
+        arg_min(brought, seen) AS brought
     FROM numbered
     GROUP BY person, load
 )
