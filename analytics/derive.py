@@ -32,7 +32,10 @@ LEAD = timedelta(hours=1)
 """How much of the day before may reach into a day: a visit that midnight cuts in two."""
 
 DERIVED: tuple[Dataset, ...] = (SIGNS, TALLY, ACTIVITY, USAGE, BLOCKED, FEED)
-STEPS = ("persons", "lines", "loads", "openers", "members", "beats", "judged", "marks", "contacts")
+STEPS = (
+    *("persons", "lines", "glimpses", "loads", "openers", "members", "beats", "judged", "marks"),
+    "contacts",
+)
 """The visit model, question by question: each one's answer is a table for those after it."""
 SPENT = {"openers": ("lines",), "judged": ("beats",), "signs": ("openers", "members")}
 """Tables that nothing reads after a step: the largest ones, let go for the sake of memory."""

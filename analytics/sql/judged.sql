@@ -1,6 +1,6 @@
 -- Beats with the class and the rule each of them has.
--- in:  beats, $session, $fresh, $lively, $near, $after_load, $soon (ms), $leader_bytes,
---      $sign_bytes, $talk_bytes, $pair_bytes
+-- in:  beats, $session, $fresh, $lively, $near, $after_load, $after_visit, $soon (ms),
+--      $leader_bytes, $sign_bytes, $talk_bytes, $pair_bytes
 -- out: the columns of beats, company (substantial beats close by), class (visit | continuation |
 --      embedded | action | background), rule, grade (A | B | C),
 --      arrived (the person was seen to open the service, then or before)

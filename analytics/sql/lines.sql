@@ -21,7 +21,8 @@ WITH listed AS (
     -- Nothing is logged before it began: whole row groups of the day before are never read.
     WHERE time >= $from AND category IN (SELECT category FROM categories)
       AND verdict = 'allowed' AND grain <> 'contact' AND "user" IS NOT NULL
-      AND NOT (grain = 'tunnel' AND coalesce(bytes_down, 1) = 0)
+      -- A connection without a known size proves nothing but that it was there.
+      AND NOT (grain = 'tunnel' AND coalesce(bytes_down, 0) = 0)
       AND start >= epoch_ms($from) AND start < epoch_ms($last)
 ),
 

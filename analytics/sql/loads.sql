@@ -1,9 +1,8 @@
--- Pages of sites outside the policy's categories, as far as a log shows them: what a person looked
--- at instead, and whose buttons and frames may contact a listed service.
--- in:  events, categories, persons, $from, $first, $last, $load_gap (ms)
+-- Pages of sites outside the policy's categories, as far as a log shows them.
+-- They are what a person looked at instead, and their buttons and frames contact listed services.
+-- in:  events, categories, persons, $from, $last (instants), $load_gap (ms), $program_bytes
 -- out: one row a second of a page's load: person, seen (start of its first line, ms), first (of the
---      load),
---      brought (by a page of a listed service: an advertisement in it, or a link out of it)
+--      load), brought (by a page of a listed service: an advertisement in it, or a link out of it)
 -- Lines less than the gap apart are one load. A lone small connection is a program's, not a page's.
 WITH elsewhere AS (
     SELECT

@@ -1,5 +1,5 @@
 -- Signs of a person using a service, and how long each may stand for.
--- in:  judged, loads, persons ("user", person, identity), $session, $linked, $alone, $chained,
+-- in:  judged, loads, glimpses, persons ("user", person, identity), $session, $linked, $alone, $chained,
 --      $low_cap, $glance, $look, $loading, $tunnel_most (ms)
 -- out: one row a mark: user, identity, service, category, start, low_end, likely_end, high_end,
 --      grade, rule, visit
@@ -15,7 +15,9 @@ turns AS (
     UNION
     SELECT l.person, l.first
     FROM (SELECT DISTINCT person, first FROM loads WHERE NOT brought) AS l
-    ASOF LEFT JOIN chosen AS c ON c.person = l.person AND c.start <= l.first
+    ASOF LEFT JOIN (
+        SELECT person, start, max(last) AS last FROM chosen GROUP BY person, start
+    ) AS c ON c.person = l.person AND c.start <= l.first
     WHERE c.last IS NULL OR l.first - c.last > $loading
 ),
 
@@ -82,4 +84,12 @@ SELECT
     -- The first sign after a session's end begins a visit, whatever it looks like.
     class = 'visit' OR coalesce(after > $session, true) AS visit
 FROM dwell
+JOIN persons AS p USING (person)
+UNION ALL
+SELECT
+    p."user", p.identity, service, category,
+    make_timestamptz(start * 1000), make_timestamptz(start * 1000), make_timestamptz(start * 1000),
+    make_timestamptz((last + $chained) * 1000),
+    'D', 'D1', false
+FROM glimpses
 JOIN persons AS p USING (person)

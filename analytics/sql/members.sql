@@ -11,7 +11,7 @@ WITH own AS (
         END AS opens_beat
     FROM openers
     WHERE context IS NULL
-    WINDOW w AS (PARTITION BY person, service ORDER BY start)
+    WINDOW w AS (PARTITION BY person, service ORDER BY start, tunnel)
 ),
 
 -- What this network's connections of a service are when nothing happens on them.

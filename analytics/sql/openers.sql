@@ -4,10 +4,13 @@
 --      frame | null), context (embedded: of another site's page; action: of a log-in or share
 --      window; null: of the service's own)
 WITH fronts AS (
-    SELECT person, service, start AS seen
+    -- Two services in one instant: each is another one for the other.
+    SELECT
+        person, start AS seen, CASE WHEN min(service) = max(service) THEN min(service) END AS service
     FROM lines
     WHERE (tunnel AND role = 'site' AND bytes > $leader_bytes)
        OR (kind = 'page' AND came IN ('person', 'none', 'search'))
+    GROUP BY person, start
 ),
 
 -- A page of one listed service may bring another's buttons along.
@@ -16,7 +19,7 @@ after AS (
         n.*,
         least(
             n.start - l.seen,
-            CASE WHEN f.service <> n.service THEN n.start - f.seen END
+            CASE WHEN f.service IS DISTINCT FROM n.service THEN n.start - f.seen END
         ) AS since
     FROM lines AS n
     ASOF LEFT JOIN loads AS l ON l.person = n.person AND l.seen <= n.start

@@ -11,6 +11,8 @@ WITH every AS (
             WHEN grain = 'contact' THEN 'D1'
             WHEN verdict <> 'allowed' THEN 'N1'
             WHEN "user" IS NULL THEN 'N2'
+            WHEN grain = 'tunnel' AND bytes_down IS NULL AND category IN (SELECT category FROM categories)
+            THEN 'D2'
             WHEN coalesce(category NOT IN (SELECT category FROM categories), true) THEN 'N0'
         END AS rule,
         count(*) AS lines
