@@ -138,9 +138,7 @@ def _content(ws: Workspace, case: Case, now: datetime) -> tuple[dict[str, bytes]
         "findings.json": json.dumps(
             [worded(f.as_json()) for f in found], indent=1, sort_keys=True
         ).encode(),
-        "configuration/versions.json": json.dumps(
-            ws.versions, indent=1, sort_keys=True
-        ).encode(),
+        "configuration/versions.json": json.dumps(ws.versions, indent=1, sort_keys=True).encode(),
         **{
             f"configuration/method-{m.version}.json": m.model_dump_json(indent=1).encode()
             for m in methods()

@@ -61,6 +61,7 @@ ROWS: dict[str, type[Any]] = {
     "person_activity": people.ActivityRow,
     "person_usage": people.UsageRow,
     "shared_clients": against.Clients,
+    "tally_sums": questions.TallySum,
     "team_blocked": questions.TeamBlocked,
     "team_hours": questions.TeamHour,
     "team_services": questions.TeamService,

@@ -17,16 +17,12 @@ from test_questions import filled, schema
 
 from analytics.derive import STEPS
 from analytics.engine import Engine
-from analytics.findings import findings
-from analytics.people import usage
 from config.method import method_on, methods
 from lake import catalogue
 from lake.datasets import TALLY
 from workspace import Workspace
 
-DOCUMENT: Row = yaml.safe_load(
-    (Path(__file__).parent / "data" / "visits.yaml").read_text("utf-8")
-)
+DOCUMENT: Row = yaml.safe_load((Path(__file__).parent / "data" / "visits.yaml").read_text("utf-8"))
 DAY: date = DOCUMENT["day"]
 CLASSES = {"visit", "continuation", "embedded", "action", "background", "unknown"}
 
@@ -46,7 +42,11 @@ def model(engine: Engine, events: Sequence[Row], case: Row) -> tuple[Counter[str
     method = method_on(DAY)
     engine.table("shims", pa.table({"host": pa.array(method.link_shims, pa.string())}))
     first = datetime.combine(DAY, time(), UTC)
-    instants = {"from": first - timedelta(hours=1), "first": first, "last": first + timedelta(days=1)}
+    instants = {
+        "from": first - timedelta(hours=1),
+        "first": first,
+        "last": first + timedelta(days=1),
+    }
     for step in (*STEPS, "signs", "tally"):
         engine.make(step, step, day=DAY, **instants, **method.values)
     ask = engine.connection.execute

@@ -85,4 +85,3 @@ def method_on(day: date) -> Method:
     if not found:
         raise BadConfiguration(f"config/method: no version is in force on {day}.")
     return found[-1]
-
