@@ -7,10 +7,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest.formats.arrays import TEXT, codes_to_text, constant, text_of
+from ingest.formats.arrays import codes_to_text, constant, text_of
+from ingest.formats.block import IntArray
 from ingest.formats.lines import coded
+from ingest.formats.slashes import Slashed
 
 DEFAULT_PORTS = {"http": "80", "https": "443", "ftp": "21"}
+KINDS = pa.array(["tunnel", "page"])
 SCHEMED = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 
 
@@ -121,11 +124,15 @@ def root_of(scheme: str | None, host: str | None, port: str | None) -> str | Non
 
 def grains(url: pa.DictionaryArray, method: pa.DictionaryArray | None) -> pa.DictionaryArray:
     """`page` where a request's path is known, `tunnel` where at most a host is."""
-    schemed = pc.match_substring_regex(url.dictionary, "^[^/]{0,10}//")
-    pages = codes_to_text(url.indices, pc.if_else(schemed, "page", "tunnel"))
-    if method is None:
-        return pages
-    tunnel = pc.fill_null(pc.equal(method.cast(TEXT), "CONNECT"), False)
-    if not pc.any(tunnel).as_py():
-        return pages
-    return coded(pc.if_else(tunnel, "tunnel", pages.cast(pa.string())))
+    page = np.append(Slashed(url.dictionary).page, False)[_codes(url)]
+    if method is not None:
+        tunnel = pc.fill_null(pc.equal(method.dictionary, "CONNECT"), False)
+        page &= ~np.append(tunnel.to_numpy(zero_copy_only=False), False)[_codes(method)]
+    nothing = pc.is_null(url).to_numpy(zero_copy_only=False) if url.null_count else None
+    return pa.DictionaryArray.from_arrays(pa.array(page.astype(np.int32), mask=nothing), KINDS)
+
+
+def _codes(column: pa.DictionaryArray) -> IntArray:
+    """The indices, with one beyond the dictionary for null."""
+    codes: IntArray = pc.fill_null(column.indices, len(column.dictionary)).to_numpy()
+    return codes
