@@ -159,20 +159,21 @@ def _number(day: date) -> int:
 
 def path_role(path: str, service: Service) -> str:
     """`embed`, `share` or `page`, by the service's paths."""
-    if any(p.match(path) for p in _patterns(tuple(service.embed_paths))):
-        return "embed"
-    if any(p.match(path) for p in _patterns(tuple(service.share_paths))):
-        return "share"
+    for role, pattern in _roles(tuple(service.embed_paths), tuple(service.share_paths)):
+        if pattern.match(path):
+            return role
     return "page"
 
 
 @cache
-def _patterns(paths: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
-    return tuple(_pattern(path) for path in paths)
+def _roles(embed: tuple[str, ...], share: tuple[str, ...]) -> list[tuple[str, re.Pattern[str]]]:
+    """The roles a service has paths for, each with what any of those paths begins with."""
+    named = (("embed", embed), ("share", share))
+    return [(role, re.compile("|".join(map(_pattern, paths)))) for role, paths in named if paths]
 
 
-def _pattern(path: str) -> re.Pattern[str]:
+def _pattern(path: str) -> str:
     """Whole segments; a trailing `*` is a plain prefix, `*` elsewhere stands within one segment."""
     prefix = path.endswith("*")
     body = "[^/]*".join(re.escape(piece) for piece in path.removesuffix("*").split("*"))
-    return re.compile(body if prefix else f"{body}(?:/|$)")
+    return body if prefix else f"{body}(?:/|$)"

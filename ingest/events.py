@@ -355,19 +355,18 @@ def compact(table: pa.Table) -> pa.Table:
         if not pa.types.is_dictionary(table.schema.field(at).type):
             continue
         column = encoded(table[name])
-        used = pc.drop_null(pc.unique(column.indices))
-        if len(used) < len(column.dictionary):
-            table = table.set_column(
-                at, name, codes_to_text(column.indices, _only(column.dictionary, used))
-            )
+        used = _used(column)
+        if not used.all():
+            words = pc.if_else(pa.array(used), column.dictionary, pa.scalar(None, pa.string()))
+            table = table.set_column(at, name, codes_to_text(column.indices, words))
     return table
 
 
-def _only(words: pa.StringArray, used: pa.Array) -> pa.StringArray:
-    """The words at these places, null elsewhere."""
-    keep = np.zeros(len(words), bool)
-    keep[used.to_numpy()] = True
-    return pc.if_else(pa.array(keep), words, pa.scalar(None, pa.string()))
+def _used(column: pa.DictionaryArray) -> Any:
+    """Which words of its dictionary a column has in a row."""
+    used = np.zeros(len(column.dictionary) + 1, bool)
+    used[_codes(column, len(column.dictionary)).to_numpy()] = True
+    return used[:-1]
 
 
 def host_of(authority: str) -> tuple[str | None, int | None]:
@@ -380,7 +379,8 @@ def host_of(authority: str) -> tuple[str | None, int | None]:
 
 
 def _codes(column: pa.DictionaryArray, nothing: int) -> pa.Array:
-    return pc.fill_null(column.indices, nothing).cast(pa.int64())
+    indices = column.indices
+    return (pc.fill_null(indices, nothing) if indices.null_count else indices).cast(pa.int64())
 
 
 def _method(method: str) -> str:
@@ -407,4 +407,18 @@ def sort_key(table: pa.Table) -> pa.Array:
     return pa.array(by_time[np.argsort(codes[by_time], kind="stable")])
 
 
-__all__ = ["TEXT", "Enriched", "Enricher", "host_of", "sort_key"]
+def in_order(table: pa.Table) -> pa.Table:
+    """The rows as a partition has them; a column that says the same in all of them stays as it is."""
+    order = sort_key(table)
+    return pa.table(
+        [c if _constant(c) else c.take(order) for c in table.columns], schema=table.schema
+    )
+
+
+def _constant(column: pa.ChunkedArray) -> bool:
+    if column.null_count or not pa.types.is_dictionary(column.type):
+        return bool(column.null_count == len(column))
+    return all(len(chunk.dictionary) == 1 for chunk in column.chunks) and column.num_chunks == 1
+
+
+__all__ = ["TEXT", "Enriched", "Enricher", "host_of", "in_order", "sort_key"]
