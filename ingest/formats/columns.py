@@ -38,7 +38,7 @@ class Split:
         block = lines.block
         self._quoted = Quoted(block, ord(quotes), escapes=escapes) if quotes else None
         cuts = _cuts(lines, delimiter, self._quoted, repeated=repeated)
-        self._skip = len(delimiter)
+        self._skip, self._blank = len(delimiter), b" " not in delimiter
         self._cuts = np.concatenate((cuts, [len(block.data)]))
         self._first = np.searchsorted(cuts, block.starts)
         self.counts = np.diff(np.append(self._first, len(cuts))) + 1
@@ -60,7 +60,13 @@ class Split:
     def _changed(self) -> bool:
         """Whether a quote may stand for itself anywhere."""
         data = self.lines.block.data
-        return ((self._quotes or "") * 2).encode() in data or (self._escapes and b"\\" in data)
+        twice = self.lines.block.holds(((self._quotes or "") * 2).encode())
+        return twice or (self._escapes and b"\\" in data)
+
+    @cached_property
+    def _led(self) -> bool:
+        """Whether a blank that delimits nothing stands before a quote anywhere."""
+        return self._blank and self.lines.block.holds(f" {self._quotes}".encode())
 
     @cached_property
     def _starts(self) -> IntArray:
@@ -117,7 +123,7 @@ class Split:
     def _unquoted(self, starts: IntArray, ends: IntArray, there: Mask) -> pa.DictionaryArray:
         block, quote = self.lines.block, ord(self._quotes or '"')
         array = block.array
-        if bytes((ord(" "), quote)) in block.data:
+        if self._led:
             # `, "x"`: a blank before the opening quote belongs to nobody.
             blank = there & (ends - starts >= 3) & (array[starts] == ord(" "))
             starts = starts + (blank & (array[np.minimum(starts + 1, len(array) - 1)] == quote))

@@ -20,6 +20,7 @@ from ingest.formats.block import (
     Block,
     IntArray,
     Reject,
+    beside,
 )
 from ingest.formats.lines import utf8
 from ingest.formats.quotes import Escapes
@@ -43,10 +44,6 @@ SHORT = 24
 """Bytes of a column within which its end is looked for line by line, all lines at once."""
 
 ONES, BLANKS, HIGH = (np.uint64(byte * 0x0101010101010101) for byte in (1, BLANK, 0x80))
-HEXADECIMAL, LOWER = np.uint16(int.from_bytes(b"0x", "little")), np.uint16(0x2000)
-STRETCH = 1 << 17
-"""Pairs of bytes compared at a time: they stay in the processor's cache."""
-
 SIGNS = np.frombuffer(b" \n-", np.uint8)
 LIMITS: dict[Kind, tuple[int, int]] = {"int": (1 - 10**18, 10**18), "float": (0, 10**12)}
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -224,14 +221,9 @@ def _plain(data: Data, table: pa.Table, layout: Layout) -> bool:
 
 
 def _hexadecimal(array: npt.NDArray[np.uint8]) -> bool:
-    """Whether a column may begin with `0x`: looked for in words of two bytes, from both places."""
-    for first in (0, 1):
-        pairs = array[first : first + (len(array) - first) // 2 * 2].view("<u2")
-        for low in range(0, len(pairs), STRETCH):
-            found = np.flatnonzero(pairs[low : low + STRETCH] | LOWER == HEXADECIMAL)
-            if len(found) and np.isin(array[(found + low) * 2 + first - 1], SIGNS).any():
-                return True
-    return False
+    """Whether a column may begin with `0x` or `0X`."""
+    found = beside(array, b"0x", ignored=b"\0\x20")
+    return any(np.isin(array[zeros - 1], SIGNS).any() for zeros in found)
 
 
 def _read(data: Data, layout: Layout, *, typed: bool) -> tuple[pa.Table, list[tuple[int, int]]]:

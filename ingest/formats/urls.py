@@ -25,8 +25,10 @@ def composed(got: dict[str, pa.DictionaryArray | None], count: int) -> pa.Dictio
         return constant(None, count) if url is None else rooted(url)
     none = constant(None, count)
     places, known = distinct([none if c is None else c for c in (scheme, host, port)])
-    authority = codes_to_text(places, [authority_of(*place) for place in known]).cast(pa.string())
-    before = codes_to_text(places, [root_of(*place) for place in known]).cast(pa.string())
+    authorities = [authority_of(*place) for place in known]
+    roots = [root_of(place[0], own) for place, own in zip(known, authorities, strict=True)]
+    authority = codes_to_text(places, authorities).cast(pa.string())
+    before = codes_to_text(places, roots).cast(pa.string())
     rest = _rest(url, path, query, count)
     made = pc.if_else(pc.is_null(rest), authority, pc.binary_join_element_wise(before, rest, ""))
     if url is None:
@@ -114,9 +116,8 @@ def authority_of(scheme: str | None, host: str | None, port: str | None) -> str 
     return host if DEFAULT_PORTS.get((scheme or "").lower()) == port else f"{host}:{port}"
 
 
-def root_of(scheme: str | None, host: str | None, port: str | None) -> str | None:
+def root_of(scheme: str | None, authority: str | None) -> str | None:
     """What stands before the path."""
-    authority = authority_of(scheme, host, port)
     if authority is None:
         return None
     return f"{scheme.lower()}://{authority}" if scheme else f"//{authority}"
