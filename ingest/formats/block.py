@@ -133,12 +133,17 @@ class Block:
     @cached_property
     def ends(self) -> IntArray:
         """Positions of the newlines."""
-        return np.flatnonzero(self.array == NEWLINE)
+        # Half the width of numpy's own positions: what is made of them is larger than the caches.
+        return np.flatnonzero(self.array == NEWLINE).astype(np.int32)
 
     @cached_property
     def starts(self) -> IntArray:
         """Positions of the first byte of each line."""
-        return np.concatenate(([0], self.ends[:-1] + 1)) if len(self.ends) else self.ends
+        return (
+            np.concatenate((np.zeros(1, np.int32), self.ends[:-1] + 1))
+            if len(self.ends)
+            else self.ends
+        )
 
     def holds(self, pair: bytes) -> bool:
         """Whether two bytes stand side by side anywhere."""

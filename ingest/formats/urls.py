@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -103,6 +104,7 @@ def _rooted(url: str) -> str | None:
     return None if url.startswith("/") else f"//{url}"
 
 
+@lru_cache(1 << 16)
 def authority_of(scheme: str | None, host: str | None, port: str | None) -> str | None:
     """Host and port; the scheme's own port is left out."""
     if not host or " " in host:  # a value cut within the next key: `203.0.113.9 dp`
@@ -116,6 +118,7 @@ def authority_of(scheme: str | None, host: str | None, port: str | None) -> str 
     return host if DEFAULT_PORTS.get((scheme or "").lower()) == port else f"{host}:{port}"
 
 
+@lru_cache(1 << 16)
 def root_of(scheme: str | None, authority: str | None) -> str | None:
     """What stands before the path."""
     if authority is None:
