@@ -24,6 +24,7 @@ from ingest.formats.block import (
 )
 from ingest.formats.lines import utf8
 from ingest.formats.quotes import Escapes
+from ingest.formats.words import next_byte
 
 Data = bytes | memoryview
 Kind = Literal["text", "int", "float", "unread"]
@@ -40,10 +41,6 @@ NUMBER: dict[Kind, str] = {
 }
 """What Arrow takes for a number, less its hexadecimals and words."""
 
-SHORT = 24
-"""Bytes of a column within which its end is looked for line by line, all lines at once."""
-
-ONES, BLANKS, HIGH = (np.uint64(byte * 0x0101010101010101) for byte in (1, BLANK, 0x80))
 SIGNS = np.frombuffer(b" \n-", np.uint8)
 LIMITS: dict[Kind, tuple[int, int]] = {"int": (1 - 10**18, 10**18), "float": (0, 10**12)}
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -174,35 +171,12 @@ def _zero_filled(block: Block, padded: Sequence[int]) -> memoryview:
     for column in padded:
         at = block.starts
         for _ in range(column):
-            at = _next_blank(array, at) + 1
+            at = next_byte(array, at, BLANK) + 1
         at = at[at < len(array)]
         while len(at := at[array[at] == BLANK]):
             array[at] = ord("0")
             at = at + 1
     return array.data
-
-
-def _next_blank(array: npt.NDArray[np.uint8], at: IntArray) -> IntArray:
-    """The first blank at or after each position; the array's length where there is none."""
-    at = np.minimum(at, len(array) - 1)
-    if len(array) > SHORT + 8:
-        words = np.ndarray((len(array) - 7,), "<u8", array, strides=(1,))
-        for _ in range(SHORT // 8):
-            inside = np.minimum(at, len(words) - 1)
-            step, found = _first_blank(words[inside])
-            at = np.where(inside == at, at + step, at)
-            if found.all() and (array[np.minimum(at, len(array) - 1)] == BLANK).all():
-                return at
-    blanks = np.append(np.flatnonzero(array == BLANK), len(array))
-    return blanks[np.searchsorted(blanks, at)]
-
-
-def _first_blank(words: npt.NDArray[np.uint64]) -> tuple[IntArray, npt.NDArray[np.bool_]]:
-    """How many of eight bytes come before the first blank, and whether there is one."""
-    other = words ^ BLANKS  # a byte that is zero now was a blank
-    marks = (other - ONES) & ~other & HIGH
-    before = np.bitwise_count(~marks & (marks - np.uint64(1))) >> np.uint8(3)
-    return before.astype(np.int64), marks != 0
 
 
 def _plain(data: Data, table: pa.Table, layout: Layout) -> bool:

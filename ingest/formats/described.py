@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest.formats import envelopes, mapping
+from ingest.formats.alike import pairs
 from ingest.formats.block import HASH, NOTHING_SAID, RAW, Block, Given, IntArray, Parsed, Reject
 from ingest.formats.columns import Split
 from ingest.formats.description import Description, Layout
@@ -162,7 +163,7 @@ class Described:
             left = np.setdiff1d(np.arange(len(lines)), fits)
             columns = Pairs(body, _syntax(layout, body))
         elif layout.engine == "pairs":
-            columns, left = Pairs(lines, _syntax(layout, lines)), none
+            columns, left = pairs(lines, _syntax(layout, lines)), none
         elif layout.engine == "json":
             objects = Objects(lines, layout.within)
             layout = completed(layout, objects) if layout.synonyms else layout
