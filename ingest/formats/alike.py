@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from ingest.formats.block import BACKSLASH, NEWLINE, IntArray
 from ingest.formats.lines import Columns, Lines, Mask, between, coded
-from ingest.formats.pairs import ALWAYS_BETWEEN, Pairs, Syntax
+from ingest.formats.pairs import ALWAYS_BETWEEN, LONGEST_KEY, Pairs, Syntax
 from ingest.formats.quotes import Escapes
 from ingest.formats.words import LAST, next_byte, words
 
@@ -24,7 +24,10 @@ ORDERS = 16
 BEFORE = b"@before"
 """What stands before the first key of a line, as a column."""
 
-PAD = 16
+FEW = 512
+"""Lines looked at together: their keys stay in the processor's cache."""
+
+PAD = 128
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Order:
     """Lines with the same keys, and at which of their signs each key stands (the first of its name)."""
 
     rows: IntArray
+    first: IntArray  # their first signs
     keys: dict[bytes, int]
     lead: int  # bytes of the first key
 
@@ -45,16 +49,15 @@ class Signs:
     def __init__(self, lines: Lines, syntax: Syntax) -> None:
         block, sign, quote = lines.block, syntax.sign[0], syntax.quotes[0]
         array = block.array
-        marks = np.flatnonzero((array == sign) | (array == quote) | (array == NEWLINE))
-        marks = marks.astype(np.int32)
+        marks = np.flatnonzero((array == sign) | (array == quote)).astype(np.int32)
         kinds = array[marks]
         quotes = kinds == quote
         if BACKSLASH in block.data:
             some = np.flatnonzero(quotes)
             quotes[some] = ~Escapes(block).before(marks[some])
         before = np.cumsum(quotes, dtype=np.int32)
-        newlines = np.flatnonzero(kinds == NEWLINE)
-        self.odd = bool((before[newlines] & 1).any())
+        newlines = np.searchsorted(marks, block.ends)
+        self.odd = bool((np.append(np.int32(0), before)[newlines] & 1).any())
         at = np.flatnonzero((kinds == sign) & (before & 1 == 0))
         self.places, self.opening = marks[at], before[at]
         self.quotes = np.append(marks[quotes], np.full(2, len(array), np.int32))
@@ -97,7 +100,7 @@ class Alike:
             rows = rows[self._like(model, rows, [len(key) for key in keys])] if keys else left[:1]
             if keys:
                 places = {key: len(keys) - 1 - n for n, key in enumerate(reversed(keys))}
-                self._orders.append(Order(rows, places, len(keys[0])))
+                self._orders.append(Order(rows, self._signs.first[rows], places, len(keys[0])))
             else:
                 strange.append(rows)
             left = np.setdiff1d(left, rows, assume_unique=True)
@@ -109,21 +112,26 @@ class Alike:
         first, start = signs.first[row], block.starts[row]
         places = signs.places[first : first + signs.counts[row]].tolist()
         found = [self._key.search(block.data[start:place]) for place in places]
-        return [key[0] for key in found if key] if all(found) else []
+        keys = [key[0] for key in found if key]
+        return (
+            keys
+            if len(keys) == len(places) and max(map(len, keys), default=0) <= LONGEST_KEY
+            else []
+        )
 
     def _like(self, model: int, rows: IntArray, lengths: Sequence[int]) -> Mask:
         """Which of the rows have the model's keys where it has them, each after the same byte."""
-        first = self._signs.first
-        places = self._signs.places[first[rows][:, None] + np.arange(len(lengths))]
-        own = self._signs.places[first[model] : first[model] + len(lengths)]
+        own = self._signs.first[model] + np.arange(len(lengths))
         alike = np.ones(len(rows), bool)
-        rest = np.array(lengths) + 1
-        back = 8
+        rest, back = np.array(lengths) + 1, 8
         while len(some := np.flatnonzero(rest > 0)):
             kept = LAST[np.minimum(rest[some], 8)]
-            wanted = self._words[own[some] + (PAD - back)] & kept
-            found = self._words[places[:, some] + (PAD - back)] & kept
-            alike &= (found == wanted).all(axis=1)
+            wanted = self._words[self._signs.places[own[some]] + (PAD - back)] & kept
+            for low in range(0, len(rows), FEW):
+                first = self._signs.first[rows[low : low + FEW]]
+                places = self._signs.places[first[:, None] + some]
+                found = self._words[places + (PAD - back)] & kept
+                alike[low : low + FEW] &= (found == wanted).all(axis=1)
             rest, back = rest - 8, back + 8
         return alike
 
@@ -154,34 +162,35 @@ class Alike:
         return coded(pa.chunked_array(pieces)).take(self._back)
 
     def _found(self, key: bytes) -> pa.DictionaryArray | None:
+        having = [order for order in self._orders if key in order.keys or key == BEFORE]
+        if not having:
+            return None
         block = self.lines.block
+        if len(having[0].rows) == len(self.lines):
+            return coded(between(block, *self._values(having[0], key)))
         low, high = block.starts.copy(), block.starts.copy()
         there = np.zeros(len(low), bool)
-        for order in self._orders:
-            rows = order.rows
-            if key == BEFORE:
-                high[rows] = self._signs.places[self._signs.first[rows]] - order.lead
-            elif (place := order.keys.get(key)) is not None:
-                low[rows], high[rows] = self._values(rows, place)
-            else:
-                continue
-            there[rows] = True
-        if not there.any():
-            return None
+        for order in having:
+            low[order.rows], high[order.rows] = self._values(order, key)
+            there[order.rows] = True
         if self._others is not None:
             low, high, there = low[self._mine], high[self._mine], there[self._mine]
         return coded(between(block, low, high, None if there.all() else there))
 
-    def _values(self, rows: IntArray, place: int) -> tuple[IntArray, IntArray]:
+    def _values(self, order: Order, key: bytes) -> tuple[IntArray, IntArray]:
+        """From where to where the values of a key stand in the lines of an order."""
         signs, block = self._signs, self.lines.block
-        at = signs.first[rows] + place
-        starts = signs.places[at] + 1
-        quoted = signs.quotes[signs.opening[at]] == starts
-        ends = np.where(quoted, signs.quotes[signs.opening[at] + 1], 0)
-        if not quoted.all():
-            bare = ~quoted
-            ends[bare] = next_byte(block.array, starts[bare], self._syntax.between[0])
-        return starts + quoted, np.minimum(ends, block.ends[rows])
+        if key == BEFORE:
+            return block.starts[order.rows], signs.places[order.first] - order.lead
+        at = order.first + order.keys[key]
+        starts, opening = signs.places[at] + 1, signs.opening[at]
+        quoted = signs.quotes[opening] == starts
+        if quoted.all():
+            return starts + 1, signs.quotes[opening + 1]
+        ends = np.where(quoted, signs.quotes[opening + 1], 0)
+        bare = ~quoted
+        ends[bare] = next_byte(block.array, starts[bare], self._syntax.between[0])
+        return starts + quoted, np.minimum(ends, block.ends[order.rows])
 
 
 def pairs(lines: Lines, syntax: Syntax) -> Columns:

@@ -15,6 +15,7 @@ from ingest.formats.slashes import Slashed
 
 DEFAULT_PORTS = {"http": "80", "https": "443", "ftp": "21"}
 KINDS = pa.array(["tunnel", "page"])
+PATH = re.compile(r"^(?:/(?:[^/]|$)|\?)")
 SCHEMED = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 
 
@@ -32,7 +33,7 @@ def composed(got: dict[str, pa.DictionaryArray | None], count: int) -> pa.Dictio
     before = codes_to_text(places, roots).cast(pa.string())
     rest = _rest(url, path, query, count)
     made = pc.if_else(pc.is_null(rest), authority, pc.binary_join_element_wise(before, rest, ""))
-    if url is None:
+    if url is None or _no_more(url):
         return coded(made)
     schemes = [place[0].lower() if place[0] else None for place in known]
     whole = _whole(url, codes_to_text(places, schemes), none if host is None else host)
@@ -54,17 +55,20 @@ def _rest(
         both = pc.binary_join_element_wise(pc.fill_null(rest, "/"), asked, "")
         rest = pc.coalesce(both, rest)
     if url is not None:
-        own = text_of(url, lambda u: u if u.startswith(("/", "?")) and u[:2] != "//" else None)
+        own = url if _no_more(url) else text_of(url, lambda u: u if PATH.match(u) else None)
         rest = pc.coalesce(own.cast(pa.string()), rest)
     return rest
+
+
+def _no_more(url: pa.DictionaryArray) -> bool:
+    """Whether all URLs are a path, a query, or both."""
+    return bool(pc.all(pc.match_substring_regex(url.dictionary, PATH.pattern)).as_py())
 
 
 def _whole(
     url: pa.DictionaryArray, scheme: pa.DictionaryArray, host: pa.DictionaryArray
 ) -> pa.StringArray:
     """URLs that name their host themselves; null where they do not, or are nothing but the host."""
-    if pc.all(pc.match_substring_regex(url.dictionary, "^[/?](?:[^/]|$)")).as_py():
-        return pa.nulls(len(url), pa.string())
     texts = url.cast(pa.string())
     named = text_of(url, lambda u: None if u.startswith(("/", "?")) and u[:2] != "//" else u)
     schemed = text_of(url, lambda u: u if SCHEMED.match(u) else None).cast(pa.string())
