@@ -24,6 +24,9 @@ ORDERS = 16
 BEFORE = b"@before"
 """What stands before the first key of a line, as a column."""
 
+MOST_SIGNS = 500
+"""Pairs of a line that are compared with those of others: no device writes more."""
+
 FEW = 512
 """Lines looked at together: their keys stay in the processor's cache."""
 
@@ -107,11 +110,15 @@ class Alike:
         return np.sort(np.concatenate((*strange, left)))
 
     def _keys(self, row: int) -> list[bytes]:
-        """The keys of a line; none where one of its signs does not follow a key."""
+        """The keys of a line; none where one of its signs does not follow a key, or they are many."""
         block, signs = self.lines.block, self._signs
-        first, start = signs.first[row], block.starts[row]
-        places = signs.places[first : first + signs.counts[row]].tolist()
-        found = [self._key.search(block.data[start:place]) for place in places]
+        first, start, count = signs.first[row], int(block.starts[row]), int(signs.counts[row])
+        if count > MOST_SIGNS:
+            return []
+        places = signs.places[first : first + count].tolist()
+        # A key longer than may be fills the window, and is told by its length.
+        near = [block.data[max(start, place - LONGEST_KEY - 1) : place] for place in places]
+        found = [self._key.search(text) for text in near]
         keys = [key[0] for key in found if key]
         return (
             keys
