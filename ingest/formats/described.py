@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest.formats import envelopes, mapping
+from ingest.formats import envelopes, fetching, mapping
 from ingest.formats.alike import pairs
 from ingest.formats.block import (
     BLANK,
@@ -229,7 +229,7 @@ class Described:
                 continue
             own = _delimited_as(layout, header, some)
             columns, rejects, _ = _split(own, some, header.names)
-            own = completed(own, columns) if own.synonyms else own
+            own = completed(own, columns) if own.synonyms else fetching.in_header(own, header.names)
             part = mapping.rows(own, self.description.kind, columns, header.given(given))
             part.rejects += rejects
             parts.append(part)
