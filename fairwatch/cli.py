@@ -4,13 +4,11 @@ import errno
 import shutil
 import sys
 import traceback
-from importlib.abc import MetaPathFinder
 from io import TextIOWrapper
 from pathlib import Path
 from threading import Event
-from typing import Annotated, Any
+from typing import Annotated
 
-import pyarrow as pa
 import typer
 
 import scheduler
@@ -256,30 +254,8 @@ def exit_codes(json_: AsJson = False) -> None:
     show.as_json(dict(codes)) if json_ else show.table("Exit codes", ("code", "meaning"), codes)
 
 
-class _Unseen(MetaPathFinder):
-    """Says that pandas is not there."""
-
-    def find_spec(self, fullname: str, path: Any, target: Any = None) -> None:
-        if fullname == "pandas":
-            raise ModuleNotFoundError(fullname)
-
-
-def _without_pandas() -> None:
-    """Keep Arrow from importing pandas, 0.2 seconds and 40 MB, at the first value it is handed.
-
-    It asks once whether pandas is there, and again only where a conversion to pandas is called for.
-    """
-    unseen = _Unseen()
-    sys.meta_path.insert(0, unseen)
-    try:
-        pa.scalar(None)
-    finally:
-        sys.meta_path.remove(unseen)
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Run a command; expected failures are a sentence and a code, never a trace."""
-    _without_pandas()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a terminal that cannot show a letter is no failure
             stream.reconfigure(errors="backslashreplace")
