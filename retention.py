@@ -16,14 +16,16 @@ from lake import catalogue
 from lake.age import due, first_day_kept
 from lake.datasets import CLOCKED, DATASETS, STORES, Store
 from lake.files import remove
-from lake.witness.look import days, files, look
-from lake.witness.site import Verification as Verification
-from lake.witness.site import sentence as sentence
-from lake.witness.site import store_of, verify_site
+from lake.witness.look import files, iso_days, look
+from lake.witness.site import Verification, sentence, store_of, verify_site
 from lake.write import instant, sweep
 from state.tables import METADATA
 from workspace import Workspace
 
+__all__ = [
+    "STEPS", "Decision", "Item", "Purge", "Run", "Verification", "inventory", "keep_days", "plan",
+    "planned", "purge", "sentence", "unfinished", "verify",
+]  # fmt: skip
 ITEMS_AN_ACT = 500
 
 
@@ -96,9 +98,8 @@ def plan(items: Iterable[Item], retention: Retention, now: datetime) -> list[Dec
     return decisions
 
 
-def inventory(ws: Workspace, limit_of: dict[str, date] | None = None) -> list[Item]:
+def inventory(ws: Workspace, now: datetime) -> list[Item]:
     """Everything that grows old in a site folder, by the stores' declarations."""
-    limits = limit_of or {}
     items: list[Item] = []
     with ws.state.read() as connection:
         for name in DATASETS:
@@ -116,7 +117,7 @@ def inventory(ws: Workspace, limit_of: dict[str, date] | None = None) -> list[It
         store = store_of(relative, configuration)
         if store is None or store.goes != "file":
             continue
-        seen = look(path, store, limits.get(store.name, date.min))
+        seen = look(path, store, date.min, now.astimezone(UTC).date())
         if seen.oldest:
             items.append(Item(store.name, relative, seen.oldest, seen.rows, "file"))
     return items
@@ -124,7 +125,7 @@ def inventory(ws: Workspace, limit_of: dict[str, date] | None = None) -> list[It
 
 def planned(ws: Workspace, now: datetime) -> list[Decision]:
     """The plan for a site folder as it stands."""
-    return plan(inventory(ws), ws.settings.retention, now)
+    return plan(inventory(ws, now), ws.settings.retention, now)
 
 
 def purge(
@@ -365,7 +366,7 @@ def _guard_share(ws: Workspace, decisions: Sequence[Decision], confirmed: bool) 
 def _segment_start(path: Path) -> date:
     with path.open("rb") as file:
         first = file.readline()
-    found = days(first[first.rfind(b'"time"') :])
+    found = iso_days(first[first.rfind(b'"time"') :])
     return min(found, default=date.fromisoformat(f"{path.stem}-01"))
 
 
