@@ -9,10 +9,12 @@ least RUN numbers that only grow, in a column or a list. Where a name says somet
 import csv
 import re
 from collections.abc import Iterator
+from datetime import date
+from heapq import nsmallest
 from itertools import islice, pairwise
 
-from lake.witness.bound import Bound, day_of
-from lake.witness.written import Found
+from lake.witness.bound import EARLIEST_SECOND, EPOCH_DAY, Bound, day_of
+from lake.witness.written import Found, matter
 
 FRACTION = re.compile(rb"1(?<![\w.]1)\d{9}\.\d{3}(?:\d{3}){0,2}(?!\d)")
 BARE = re.compile(rb"1(?<![\w.]1)\d{9}(?:\d{3}|\d{6}|\d{9})?(?!\d)(?!\.\d{3}(?:\d{3}){0,2}(?!\d))")
@@ -119,23 +121,47 @@ LIST = re.compile(rb"\d{8,19}(?:\s*,\s*\d{8,19}){%d,}" % (RUN - 1))
 
 def fractions(block: bytes, bound: Bound) -> Iterator[Found]:
     """Seconds with a fraction of three, six or nine digits, as Squid and Zeek write them."""
+    limit = b"%d" % _seconds(bound.limit)
+    texts = set(FRACTION.findall(block))
+    old = {t: bound.plausible(int(t[:10])) for t in texts if t < limit}
+    if len(old) < len(texts):
+        first = min(t for t in texts if t >= limit)
+        old[first] = bound.plausible(int(first[:10]))
+    if len(old) <= FEW:
+        yield from matter(block, old, bound)
+        return
     for match in FRACTION.finditer(block):
-        day = bound.plausible(int(match[0][:10]))
+        day = old.get(match[0])
         if day:
             yield Found(day, match.start(), match.end())
 
 
+FEW, OTHERS = 50, 400
+"""So many distinct texts are searched for one by one; so many that are not overdue are looked at."""
+
+
 def bare(block: bytes, bound: Bound) -> Iterator[Found]:
     """Numbers that could be clocks; `Columns.clock` says whether they are."""
-    for match in BARE.finditer(block):
-        day = bound.plausible(int(match[0]) / SCALE[len(match[0])])
+    first, limit = EARLIEST_SECOND, _seconds(bound.limit)
+    days: dict[bytes, date | None] = {}
+    others: list[bytes] = []
+    for text in set(BARE.findall(block)):
+        seconds = int(text[:10])  # whatever the unit: the digits behind it are its fraction
+        if first <= seconds < limit:
+            days[text] = bound.plausible(seconds)
+        elif seconds >= limit:
+            others.append(text)
+    days |= {t: bound.plausible(int(t[:10])) for t in nsmallest(OTHERS, others)}
+    for match in BARE.finditer(block) if any(days.values()) else ():
+        day = days.get(match[0])
         if day:
             yield Found(day, match.start(), match.end(), clock=False)
-    for match in EIGHT.finditer(block):
-        text = match[0]
-        day = day_of(int(text[:4]), int(text[4:6]), int(text[6:8]))
-        if day:
-            yield Found(day, match.start(), match.end(), clock=False)
+    eights = {t: day_of(int(t[:4]), int(t[4:6]), int(t[6:])) for t in set(EIGHT.findall(block))}
+    yield from matter(block, eights, bound, clock=False)
+
+
+def _seconds(day: date) -> int:
+    return (day - EPOCH_DAY).days * 86_400
 
 
 def is_named_clock(name: str) -> bool:

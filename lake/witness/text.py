@@ -120,10 +120,10 @@ class Scan:
 
     def _found(self, block: bytes) -> Iterator[Found]:
         """Every date and everything that may be one; of the many only those that could matter."""
-        yield from self._matter(fixed(block, self._order, self.bound))
-        yield from self._matter(fractions(block, self.bound))
+        yield from fixed(block, self._order, self.bound)
+        yield from fractions(block, self.bound)
         yield from self._matter(worded(block, self.bound))
-        yield from self._matter(bare(block, self.bound))
+        yield from bare(block, self.bound)
 
     def _matter(self, found: Iterator[Found]) -> Iterator[Found]:
         """What lies before the limit, and else the oldest of what was found."""
@@ -131,7 +131,7 @@ class Scan:
         for one in found:
             if one.day < self.bound.limit:
                 yield one
-            elif not young or one.day < young[-1].day or (len(young) < 64 and not one.clock):
+            elif not young or one.day < young[-1].day:
                 young.append(one)
         yield from young
 

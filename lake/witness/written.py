@@ -2,19 +2,22 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import NamedTuple
 
 from lake.witness.bound import Bound, day_of
 
 MONTHS = b"jan feb mar apr may jun jul aug sep oct nov dec".split()
 WEEKDAYS = b"mon tue wed thu fri sat sun".split()
-LONGEST_DATE = 96
+YOUNG, PLACES = 16, 8
+"""How many dates that are not overdue are looked at in a block, and in how many places each."""
+
+NEAR = 40
+LONGEST_DATE = 160
 """Bytes around a month's name that can belong to its date, tags and all."""
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """A date in a block of text: its day, and where it stands."""
 
     day: date
@@ -25,16 +28,20 @@ class Found:
 
 ISO = re.compile(rb"20(?<!\d20)\d\d-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])(?!\d)")
 ISO_WEEKLESS = re.compile(rb"20(?<!\d20)(?<!/20)\d\d/\d\d/\d\d(?=[ T,;|]+\d\d:\d\d)")
-COMPACT = re.compile(rb"20(?<![\w.]20)\d{6}(?:T\d{4}|\d{6}(?!\d))")
-SLASHED = re.compile(
-    rb"(?<![\d/.-])(?:\d{1,2}([/.-])\d{1,2}\1(?:20\d\d(?!\d)|\d\d(?=[ ,T]+\d{1,2}:\d\d)))"
-)
+COMPACT = re.compile(rb"20(?<![\w.]20)\d{6}(?:T\d{4}(?:\d\d)?|\d{6}(?!\d))")
+SLASHED = re.compile(rb"([/.-])(?<=\d.)\d{1,2}\1(?:20\d\d(?!\d)|\d\d(?=[ ,T]+\d{1,2}:\d\d))")
+FIRST_PART = re.compile(rb"(?<![\d/.-])\d{1,2}$")
 DAY_MONTH = re.compile(rb"(\d{1,2})([/.-])(\d{1,2})[/.-](\d{2,4})")
-APACHE = re.compile(rb"\d\d/(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)/20\d\d")
+APACHE = re.compile(rb"/(?<=\d\d/)(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)/20\d\d")
+
+LIKE_A_MONTH = re.compile(
+    rb"[JFMASONDjfmasond](?:an|eb|ar|pr|ay|un|ul|ug|ep|ct|ov|ec|AN|EB|AR|PR|AY|UN|UL|UG|EP|CT|OV|EC)"
+)
+"""Quick to search for; MONTH then says whether it is one."""
 
 MONTH = re.compile(
     rb"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?"
-    rb"|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\b",
+    rb"|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)(?![a-z])",
     re.IGNORECASE,
 )
 GAP = rb"(?:[\s,./_-]|\xc2\xa0|\xa0|&nbsp;|&#160;|&#xa0;|<[^<>]{0,60}>){1,6}"
@@ -61,23 +68,42 @@ JOINED = b"\xc2\xa0"
 
 
 def fixed(block: bytes, order: str, bound: Bound) -> Iterator[Found]:
-    """Dates of a fixed shape, each distinct text parsed once."""
+    """Dates of a fixed shape, each distinct text parsed once.
+
+    Of those that are not overdue only some, the oldest: of a log in order all others are younger.
+    """
     for pattern, parse in ((ISO, _year_first), (ISO_WEEKLESS, _year_first), (COMPACT, _compact)):
-        yield from _each(block, {t: parse(t) for t in set(pattern.findall(block))})
-    yield from _each(block, {t: _apache(t) for t in set(APACHE.findall(block))})
-    if SLASHED.search(block):
-        texts = {m[0] for m in SLASHED.finditer(block)}
-        yield from _each(block, {t: _slashed(t, order, bound.today) for t in texts})
+        yield from matter(block, {t: parse(t) for t in set(pattern.findall(block))}, bound)
+    months = {block[m.start() - 2 : m.end()] for m in APACHE.finditer(block)}
+    yield from matter(block, {t: _apache(t) for t in months}, bound)
+    slashed = set(_slashed_texts(block))
+    yield from matter(block, {t: _slashed(t, order, bound.today) for t in slashed}, bound)
 
 
-def _each(block: bytes, days: dict[bytes, date | None]) -> Iterator[Found]:
-    """Where each text stands, oldest day first."""
+def matter(
+    block: bytes, days: dict[bytes, date | None], bound: Bound, *, clock: bool = True
+) -> Iterator[Found]:
+    """Where the texts stand: all that are overdue, and the first places of the oldest others."""
+    others = 0
     for text, day in sorted(((t, d) for t, d in days.items() if d), key=lambda pair: pair[1]):
-        start = block.find(text)
-        while start >= 0:
-            if not block[max(0, start - 1) : start].isdigit():
-                yield Found(day, start, start + len(text))
-            start = block.find(text, start + len(text))
+        young = day >= bound.limit
+        others += young
+        if others > YOUNG:
+            return
+        start, places = block.find(text), 0
+        while start >= 0 and not (young and places >= PLACES):
+            end = start + len(text)
+            if not (block[max(0, start - 1) : start].isdigit() or block[end : end + 1].isdigit()):
+                places += 1
+                yield Found(day, start, end, clock)
+            start = block.find(text, end)
+
+
+def _slashed_texts(block: bytes) -> Iterator[bytes]:
+    for match in SLASHED.finditer(block):
+        first = FIRST_PART.search(block, max(0, match.start() - 3), match.start())
+        if first:
+            yield block[first.start() : match.end()]
 
 
 def _year_first(text: bytes) -> date | None:
@@ -100,7 +126,7 @@ def order_of(sample: bytes) -> str:
 
     `dmy`, `mdy`, or `?` where none can: then the older of both readings counts.
     """
-    days = [DAY_MONTH.match(m[0]) for m in SLASHED.finditer(sample)]
+    days = [DAY_MONTH.match(text) for text in set(_slashed_texts(sample))]
     firsts = {int(m[1]) > 12 for m in days if m and m[2] != b"."}
     seconds = {int(m[3]) > 12 for m in days if m and m[2] != b"."}
     if True in firsts:
@@ -129,15 +155,30 @@ def worded(block: bytes, bound: Bound) -> Iterator[Found]:
     Without a year: after a weekday the latest year it fits; before a time of day the latest year
     that is not after the file's own time.
     """
-    for month in MONTH.finditer(block):
-        before = block[max(0, month.start() - LONGEST_DATE) : month.start()]
-        if before[-1:].isalpha():
-            continue
-        after = block[month.end() : month.end() + LONGEST_DATE]
-        number = MONTHS.index(month[0][:3].lower()) + 1
-        day = _by_words(before, number, after, bound)
+    known: dict[bytes, date | None] = {}
+    for like in LIKE_A_MONTH.finditer(block):
+        start = like.start()
+        month = MONTH.match(block, start)
+        if not month or block[start - 1 : start].isalpha() or block[start - 1 : start] == b"/":
+            continue  # in a word; `02/Nov/2025` is of a fixed shape
+        before, after = _around(block, start, month.end())
+        # A log repeats its dates; the seconds between day and year are no part of them.
+        timed = after[6:7] == after[9:10] == b":"
+        near = before + (after[:4] + after[12:30] if timed else after)
+        if near not in known:
+            number = MONTHS.index(month[0][:3].lower()) + 1
+            known[near] = _by_words(before, number, after, bound)
+        day = known[near]
         if day is not None:
-            yield Found(day, month.start(), month.end())
+            yield Found(day, start, month.end())
+
+
+def _around(block: bytes, start: int, end: int) -> tuple[bytes, bytes]:
+    """What stands before and after a month's name; far only where markup lies between."""
+    before, after = block[max(0, start - NEAR) : start], block[end : end + NEAR]
+    if b"<" in before or b"&" in before or b"<" in after or b"&" in after:
+        return block[max(0, start - LONGEST_DATE) : start], block[end : end + LONGEST_DATE]
+    return before[before.rfind(b"\n") + 1 :], after
 
 
 def _by_words(before: bytes, month: int, after: bytes, bound: Bound) -> date | None:
