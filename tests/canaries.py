@@ -281,6 +281,7 @@ def parquet_half_written(site: Path) -> str:
 
 @canary
 def arrow_file(site: Path) -> str:
+    site.mkdir(parents=True, exist_ok=True)
     feather.write_feather(pa.table({"x": pa.array([YMS, MS])}), site / "cache.feather")
     return "cache.feather"
 

@@ -11,10 +11,20 @@ from datetime import date
 from pathlib import Path
 
 from lake.datasets import CLOCKED, TIMELESS
-from lake.witness import pages
 from lake.witness.bound import Bound, Seen, day_of
 from lake.witness.numbers import SCALE, fractions, is_named_clock
-from lake.witness.pages import File, Value
+from lake.witness.pages import (
+    LEAF,
+    File,
+    Value,
+    carved,
+    cell,
+    journal_pages,
+    owners,
+    pointers,
+    slack,
+    wal_pages,
+)
 from lake.witness.written import fixed, worded
 
 ANYWHERE = re.compile(rb"20\d\d-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])")
@@ -36,7 +46,7 @@ def read_database(path: Path, bound: Bound, seen: Seen, *, ours: bool) -> None:
         if ours:
             now, roots = File.of(connection.serialize()), _roots(connection)
             _residue(now, roots, bound, seen, ours=True)
-            _overtaken(path, now, pages.owners(now, roots), bound, seen)
+            _overtaken(path, now, owners(now, roots), bound, seen)
             return
         roots = _roots(connection)
     with path.open("rb") as file:
@@ -79,8 +89,8 @@ def read_journal(path: Path, bound: Bound, seen: Seen, *, ours: bool) -> None:
         uri = f"{database.absolute().as_uri()}?mode=ro"
         with closing(sqlite3.connect(uri, uri=True)) as connection:
             now = File.of(connection.serialize())
-            owned = pages.owners(now, _roots(connection))
-    cut = pages.wal_pages if path.name.endswith("-wal") else pages.journal_pages
+            owned = owners(now, _roots(connection))
+    cut = wal_pages if path.name.endswith("-wal") else journal_pages
     found = False
     for number, page in cut(raw):
         found = True
@@ -178,7 +188,7 @@ def _days(text: bytes, bound: Bound) -> Iterator[date]:
 
 def _residue(file: File, roots: dict[int, str], bound: Bound, seen: Seen, *, ours: bool) -> None:
     """What is no row of the file any more: free pages, and gaps in those that are in use."""
-    free, owned = file.free(), pages.owners(file, roots)
+    free, owned = file.free(), owners(file, roots)
     for number in range(1, file.count + 1):
         page = file.page(number)
         if number in free or number not in owned:
@@ -187,7 +197,7 @@ def _residue(file: File, roots: dict[int, str], bound: Bound, seen: Seen, *, our
             _image(number, page, file.codec, None, bound, seen, ours=ours, free=free.get(number, 0))
         else:
             at = 100 if number == 1 else 0
-            for piece in pages.slack(page, at):
+            for piece in slack(page, at):
                 _bytes(piece, file.codec, owned[number], bound, seen, ours=ours)
 
 
@@ -206,8 +216,8 @@ def _image(
     at = 100 if number == 1 else 0
     if len(page) < 512:
         return
-    if page[at] == pages.LEAF and not free:
-        offsets = pages.pointers(page, at)
+    if page[at] == LEAF and not free:
+        offsets = pointers(page, at)
     elif free:  # its first bytes are the free list's; where its cells were may still be told
         offsets = _old_pointers(page, free)
     else:
@@ -215,11 +225,11 @@ def _image(
     if not offsets:
         _bytes(page, codec, owner, bound, seen, ours=ours)
         return
-    records = [pages.cell(page, offset, codec) for offset in offsets]
+    records = [cell(page, offset, codec) for offset in offsets]
     for values in records:
         seen.note(_record_day(values, owner, bound, ours=ours), bound.limit)
     if not free:
-        for piece in pages.slack(page, at):
+        for piece in slack(page, at):
             _bytes(piece, codec, owner, bound, seen, ours=ours)
 
 
@@ -231,7 +241,7 @@ def _old_pointers(page: bytes, start: int) -> list[int]:
         if not at < offset < len(page) - 3 or offset in found:
             break
         found.append(offset)
-    return found if all(pages.cell(page, o, "utf-8") for o in found) else []
+    return found if all(cell(page, o, "utf-8") for o in found) else []
 
 
 def _bytes(
@@ -245,7 +255,7 @@ def _bytes(
     days += [d for d in _days(ANYWHERE.sub(b" ", text), bound)]
     days += [
         day
-        for values in pages.carved(raw, codec)
+        for values in carved(raw, codec)
         for value in values
         if (day := number_day(value, bound))
     ]

@@ -53,10 +53,30 @@ def _claims(pattern: str, path: str) -> bool:
 
 
 def files(site: Path) -> Iterator[tuple[str, Path]]:
-    """All files of a site folder with their relative paths; links are not followed."""
+    """All files of a site folder with their relative paths; links are not followed.
+
+    What SQLite leaves beside a database that somebody only read is no file: an empty journal, and
+    the index of one.
+    """
     for path in sorted(site.rglob("*")):
-        if path.is_file() and not path.is_symlink():
+        if path.is_file() and not path.is_symlink() and not _scaffold(path):
             yield str(path.relative_to(site)), path
+
+
+def _scaffold(path: Path) -> bool:
+    kinds = {"-wal": (b"",), "-journal": (b"",), "-shm": (b"", *WAL_INDEX)}
+    starts = next((s for end, s in kinds.items() if path.name.endswith(end)), ())
+    if not starts:
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(4) in starts
+    except OSError:
+        return not path.exists()  # gone with its last reader
+
+
+WAL_INDEX = (b"\x18\xe2\x2d\0", b"\0\x2d\xe2\x18", b"\0\0\0\0")
+"""How the index of a write-ahead log begins: where readers stand, no content."""
 
 
 def plainly(path: Path) -> pq.ParquetFile:
@@ -91,12 +111,8 @@ def look(
 
 def _look(path: Path, store: Store | None, bound: Bound, seen: Seen, opened: Opener) -> None:
     ours = store is not None and store.look == "database"
-    if not path.stat().st_size:
-        return
     if store is not None and store.look == "ledger":
         _ledger(path, bound, seen)
-    elif path.name.endswith("-shm") and (ours or path.with_name(path.name[:-4]).exists()):
-        return  # where readers stand in the write-ahead log: no content
     elif path.name.endswith(("-wal", "-journal")) and _is_journal(path):
         read_journal(path, bound, seen, ours=ours)
     elif ours:

@@ -105,7 +105,7 @@ NO_CLOCKS = frozenset(
         "port",
     ]
 )
-TOKEN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+NAME_PART = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 NAME_BEFORE = re.compile(
     rb"([A-Za-z_@$][\w@$.-]{0,40})[\"']?\s*(?:=>|[:=])\s*(?:\[\s*)?(?:[A-Za-z]+\()?[\"']?$"
 )
@@ -166,7 +166,7 @@ def _seconds(day: date) -> int:
 
 def is_named_clock(name: str) -> bool:
     """Whether a key or column is called as clocks are: `ts`, `eventTime`, `created_at`."""
-    tokens = [t.lower() for t in TOKEN.findall(name)]
+    tokens = [t.lower() for t in NAME_PART.findall(name)]
     if not tokens or NO_CLOCKS.intersection(tokens):
         return False
     return bool(CLOCKS.intersection(tokens)) or tokens[-1].endswith(("time", "stamp", "date"))

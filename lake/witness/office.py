@@ -54,7 +54,7 @@ def read_workbook(
         scan = Scan(bound, seen)
         if name.startswith("xl/worksheets/") and name.endswith(".xml"):
             with archive.open(name) as sheet:
-                for row in _rows(cast(BinaryIO, sheet), spend):
+                for row in _sheet_rows(cast(BinaryIO, sheet), spend):
                     scan.add(_line(row, shared, dates, epoch))
         elif name.endswith((".xml", ".vml", ".bin", ".txt")):
             scan.add(_part(archive, name, spend))
@@ -83,7 +83,7 @@ def _is_date_format(code: bytes) -> bool:
     return bool(re.search(rb"[ymdh]", bare))
 
 
-def _rows(sheet: BinaryIO, spend: Callable[[int], None]) -> Iterator[bytes]:
+def _sheet_rows(sheet: BinaryIO, spend: Callable[[int], None]) -> Iterator[bytes]:
     """The rows of a sheet, read forward."""
     rest = b""
     while block := sheet.read(1 << 20):

@@ -191,11 +191,11 @@ def _read_tar(stream: BinaryIO, bound: Bound, seen: Seen, budget: Budget, depth:
             _few(number)
             file = archive.extractfile(member) if member.isfile() else None
             if file is not None:
-                inner = replace(bound, written=_day(member.mtime, bound))
+                inner = replace(bound, written=_changed(member.mtime, bound))
                 read_stream(cast(BinaryIO, file), inner, seen, budget, depth)
 
 
-def _day(stamp: float, bound: Bound) -> date:
+def _changed(stamp: float, bound: Bound) -> date:
     """A member's own time of change, where it is one."""
     return bound.plausible(stamp) or bound.written
 

@@ -104,13 +104,13 @@ def _note(table: pa.Table, bound: Bound, seen: Seen) -> None:
     low = pc.min(oldest).as_py()
     if low is None:
         return
-    seen.day(_day(low))
+    seen.day(_instant_day(low))
     limit = bound.limit
     first = int(datetime(limit.year, limit.month, limit.day, tzinfo=UTC).timestamp() * 1000)
     seen.overdue += pc.sum(pc.less(oldest, first)).as_py() or 0
 
 
-def _day(milliseconds: int) -> date:
+def _instant_day(milliseconds: int) -> date:
     try:
         return datetime.fromtimestamp(milliseconds / 1000, UTC).date()
     except (OverflowError, ValueError):
@@ -159,13 +159,13 @@ def _texts(name: str, column: pa.ChunkedArray, bound: Bound) -> Iterator[pa.Chun
     for chunk in chunks[:1]:
         if len(chunk.dictionary) > TEXT_VALUES:
             raise Closed(f"has more than {TEXT_VALUES:,} different texts in a column")
-        days = [_text_day(v, named, bound) for v in chunk.dictionary.to_pylist()]
+        days = [_value_day(v, named, bound) for v in chunk.dictionary.to_pylist()]
         if any(days):
             values = pa.array(days, pa.date32()).cast(pa.timestamp("ms")).cast(pa.int64())
             yield pa.chunked_array([values.take(chunk.indices)])
 
 
-def _text_day(value: str | None, named: bool, bound: Bound) -> date | None:
+def _value_day(value: str | None, named: bool, bound: Bound) -> date | None:
     text = (value or "")[:256].encode("utf-8", "replace")
     found = [f for f in fixed(text, "?", bound) if named or f.start <= 1]
     return min((f.day for f in found), default=None)
