@@ -1,5 +1,6 @@
 """`fairwatch doctor`: what is wrong with this installation, and how to mend it."""
 
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -40,7 +41,7 @@ def examine(folder: Path, now: datetime, actor: str, json_: bool) -> None:
         )
     found = [*_machine(folder)]
     try:
-        ws = open_site(folder, actor)
+        ws = open_site(folder, actor, os.environ)
     except FairwatchError as error:
         found.append(Complaint("settings", "wrong", str(error)))
     else:

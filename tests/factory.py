@@ -91,7 +91,7 @@ def write_part(
 ) -> Part:
     """A finished partition in its place, not yet in the catalogue."""
     table = rows_table(rows, dataset)
-    writer = PartWriter(ws.folder, dataset, day, name)
+    writer = PartWriter(ws.folder, dataset, day, name, ws.keys)
     writer.write(table.take(sort_key(table)) if dataset is EVENTS else table)
     part = writer.close("test")
     writer.move()
