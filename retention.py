@@ -16,6 +16,7 @@ from lake import catalogue
 from lake.age import due, first_day_kept
 from lake.datasets import CLOCKED, DATASETS, STORES, Store
 from lake.files import remove
+from lake.keys import spent
 from lake.witness.look import days, files, look
 from lake.witness.site import Verification as Verification
 from lake.witness.site import sentence as sentence
@@ -36,6 +37,7 @@ class Item:
     oldest: date
     rows: int
     kind: str  # partition | row | file | segment
+    key: str | None = None  # the day key a partition is sealed with
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def inventory(ws: Workspace, limit_of: dict[str, date] | None = None) -> list[It
     with ws.state.read() as connection:
         for name in DATASETS:
             items += [
-                Item(name, part.path, instant(part.oldest).date(), part.rows, "partition")
+                Item(name, part.path, instant(part.oldest).date(), part.rows, "partition", part.key)
                 for part in catalogue.parts(connection, name)
             ]
         items += _aged_rows(connection)
@@ -116,7 +118,7 @@ def inventory(ws: Workspace, limit_of: dict[str, date] | None = None) -> list[It
         store = store_of(relative, configuration)
         if store is None or store.goes != "file":
             continue
-        seen = look(path, store, limits.get(store.name, date.min))
+        seen = look(path, store, limits.get(store.name, date.min), ws.keys.open)
         if seen.oldest:
             items.append(Item(store.name, relative, seen.oldest, seen.rows, "file"))
     return items
@@ -183,6 +185,15 @@ def _mark(run: Run) -> None:
     run.chosen = [replace(i, rows=gone[i.name]) if i.kind == "row" else i for i in run.chosen]
 
 
+def _destroy_keys(run: Run) -> None:
+    """Keys of what is going are gone for good: a copy of it anywhere cannot be read any more.
+
+    After the marks, so that no row counts as present whose key is gone; before the word that it is
+    done, which a living key would make a lie.
+    """
+    run.ws.keys.destroy(spent_keys(run.ws, run.now))
+
+
 def _unlink(run: Run) -> None:
     """Files of partitions being purged (also of a purge that was cut short), and aged files."""
     for relative in [*_condemned(run.ws), *(i.name for i in run.chosen if i.kind == "file")]:
@@ -241,6 +252,7 @@ def _say(run: Run) -> None:
 STEPS: tuple[tuple[str, Callable[[Run], None]], ...] = (
     ("intent", _intend),
     ("mark", _mark),
+    ("keys", _destroy_keys),
     ("unlink", _unlink),
     ("forget", _forget),
     ("segments", _drop_segments),
@@ -257,8 +269,33 @@ def verify(ws: Workspace, now: datetime) -> Verification:
     Raises UnsafeDeletion under a clock behind what is known: it would call overdue data young.
     """
     refuse_the_past(ws, now)
+    with ws.state.read() as connection:
+        live = [p for name in DATASETS for p in catalogue.parts(connection, name)]
+    ws.keys.require(part.key for part in live)
     limits = {s.name: _store_limit(s, ws.settings.retention, now) for s in STORES}
-    return verify_site(ws.folder, now, limits, _configuration(ws))
+    found = verify_site(ws.folder, now, limits, _configuration(ws), ws.keys.open)
+    over = spent_keys(ws, now)
+    return _with_keys(found, over) if over else found
+
+
+def spent_keys(ws: Workspace, now: datetime) -> list[str]:
+    """Day keys nobody needs any more by the catalogue and by what is kept how long."""
+    first = {
+        name: first_day_kept(now, keep_days(ws.settings.retention, dataset.keep))
+        for name, dataset in DATASETS.items()
+    }
+    with ws.state.read() as connection:
+        return spent(connection, ws.keys.ring, first)
+
+
+def _with_keys(found: Verification, over: Sequence[str]) -> Verification:
+    """A look that also found keys of days that are over."""
+    stores = [
+        replace(s, overdue_rows=s.overdue_rows + len(over)) if s.store == "keys" else s
+        for s in found.stores
+    ]
+    told = [f"keys/ring.db: the key {id_} of a day that is over" for id_ in over]
+    return replace(found, stores=stores, overdue=[*found.overdue, *told])
 
 
 def unfinished(ws: Workspace) -> list[str]:
@@ -373,6 +410,7 @@ def _told(items: Sequence[Item]) -> list[dict[str, Any]]:
     """Items as the ledger tells them: no names of people are in them."""
     return [
         {"store": i.store, "name": i.name, "rows": i.rows, "oldest": i.oldest.isoformat()}
+        | ({"key": i.key} if i.key else {})
         for i in items
     ]
 

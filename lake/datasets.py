@@ -207,7 +207,7 @@ STORES: tuple[Store, ...] = (
     ),
     Store(
         "keys",
-        ("keys/ring.db", "keys/ring.db-journal"),
+        ("keys/ring.db", "keys/ring.db-journal", "keys/*.key", "keys/*.key.next"),
         "database",
         "row",
         None,

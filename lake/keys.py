@@ -1,7 +1,7 @@
 """Day keys: every partition is sealed with the random key of its dataset and day, and opened by it."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -12,8 +12,10 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pyarrow.parquet.encryption as pe
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
+from sqlalchemy import Connection
 
 from errors import NoKey
+from lake import catalogue
 from lake.master import KEY_BYTES, Custody, name_of
 from lake.ring import DayKey, Master, Ring
 
@@ -181,6 +183,26 @@ class DayKeys:
             f"The key {id_} is not in {self.ring.path}: its day was purged, or the ring is older "
             f"than the lake. In the second case put back the ring's copy of the same night."
         )
+
+
+def spent(connection: Connection, ring: Ring, first: Mapping[str, date]) -> list[str]:
+    """Keys no live partition needs and whose day is over, or has a newer key.
+
+    `first`: the first day kept, by dataset. Keys of other days stay though nothing needs them yet: a
+    killed run made them, or the catalogue is older than the ring. A ring put back from a copy holds
+    keys of purged days again; they are among these.
+    """
+    keys = ring.day_keys()
+    newest = {(key.dataset, key.day): key.id for key in keys}
+    needed = {part.key for name in first for part in catalogue.parts(connection, name)}
+    gone = {(name, day) for name in first for day in catalogue.buried(connection, name)}
+
+    def over(key: DayKey) -> bool:
+        limit = first.get(key.dataset)
+        past = limit is not None and key.day < limit.isoformat()
+        return past or (key.dataset, key.day) in gone or newest[key.dataset, key.day] != key.id
+
+    return [key.id for key in keys if key.id not in needed and over(key)]
 
 
 class _Wrapping(pe.KmsClient):  # type: ignore[misc]

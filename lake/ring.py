@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS day_key (
 CREATE TABLE IF NOT EXISTS master (
     id TEXT PRIMARY KEY,       -- digest of the master key that wraps the day keys
     wrapped BLOB,              -- by a key management service, where one keeps it
-    copied TEXT                -- when somebody last showed a copy of it
+    copied INTEGER             -- when somebody last showed a copy of it, seconds since 1970
 ) WITHOUT ROWID;
 """
 
@@ -52,7 +52,7 @@ class Master:
 
     id: str
     wrapped: bytes | None
-    copied: str | None
+    copied: int | None
 
 
 class Ring:
@@ -114,13 +114,15 @@ class Ring:
                 connection.execute("UPDATE day_key SET wrapped = ? WHERE id = ?", (blob, id_))
         self.scrub()
 
-    def copied(self, when: str) -> None:
+    def copied(self, when: int) -> None:
         """Note that a copy of the master key was shown."""
         with self._change() as connection:
             connection.execute("UPDATE master SET copied = ?", (when,))
 
     def destroy(self, ids: Iterable[str]) -> None:
         """Forget keys for good, in one transaction; ids already gone are no error."""
+        if not self.path.exists():
+            return
         with self._change() as connection:
             connection.executemany("DELETE FROM day_key WHERE id = ?", [(id_,) for id_ in ids])
         self.scrub()

@@ -9,7 +9,7 @@ import re
 import sqlite3
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import partial
@@ -20,7 +20,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from errors import NoKey
 from lake.datasets import CLOCKED, STORES, Store
+
+Opened = Callable[[Path], pq.ParquetFile]
 
 EARLIEST = date(2000, 1, 1)
 LONGEST_LINE = 1 << 20
@@ -69,8 +72,11 @@ def files(site: Path) -> Iterator[tuple[str, Path]]:
             yield str(path.relative_to(site)), path
 
 
-def look(path: Path, store: Store | None, limit: date) -> Seen:
-    """Read the event times of one file; a file that cannot be read is named, never skipped."""
+def look(path: Path, store: Store | None, limit: date, opened: Opened = pq.ParquetFile) -> Seen:
+    """Read the event times of one file; a file that cannot be read is named, never skipped.
+
+    `opened`: how a Parquet file is opened, sealed ones with their keys.
+    """
     seen = Seen()
     try:
         if store is not None and store.look == "nothing":
@@ -82,20 +88,22 @@ def look(path: Path, store: Store | None, limit: date) -> Seen:
             if path.suffix == ".db":
                 _database(path, limit, seen, ours=True)
         else:
-            _by_content(path, limit, seen)
+            _by_content(path, limit, seen, opened)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, lzma.LZMAError) as error:
         seen.unreadable = f"{type(error).__name__}: {error}".splitlines()[0]
+    except NoKey as error:
+        seen.unreadable = str(error)
     except (pa.ArrowException, sqlite3.Error, zlib.error, RuntimeError) as error:
         # RuntimeError: a member locked by a password, or a way of packing zipfile does not know.
         seen.unreadable = f"{type(error).__name__}: {error}".splitlines()[0]
     return seen
 
 
-def _by_content(path: Path, limit: date, seen: Seen) -> None:
+def _by_content(path: Path, limit: date, seen: Seen, opened: Opened) -> None:
     with path.open("rb") as file:
         start = file.read(16)
-    if start.startswith(b"PAR1"):
-        _parquet(path, limit, seen)
+    if start.startswith((b"PAR1", b"PARE")):  # PARE: sealed, its footer too
+        _parquet(path, limit, seen, opened)
     elif start.startswith(b"SQLite format 3\0"):
         _database(path, limit, seen)
     elif path.name.endswith(("-wal", "-shm", "-journal")):
@@ -108,9 +116,9 @@ def _by_content(path: Path, limit: date, seen: Seen) -> None:
             _text(_unpacked(file, start), limit, seen)
 
 
-def _parquet(path: Path, limit: date, seen: Seen) -> None:
+def _parquet(path: Path, limit: date, seen: Seen, opened: Opened) -> None:
     """The oldest instant of each row over all its columns that hold instants or days."""
-    with pq.ParquetFile(path) as parquet:
+    with opened(path) as parquet:
         schema = parquet.schema_arrow
         clocks = [
             f.name for f in schema if pa.types.is_timestamp(f.type) or pa.types.is_date(f.type)

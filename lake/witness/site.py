@@ -6,9 +6,11 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from lake.age import first_day_kept
 from lake.datasets import STORES, Store
-from lake.witness.look import Seen, claimed_by, files, look
+from lake.witness.look import Opened, Seen, claimed_by, files, look
 
 
 @dataclass(frozen=True)
@@ -64,12 +66,17 @@ def sentence(verification: Verification) -> str:
 
 
 def verify_site(
-    site: Path, now: datetime, limits: Mapping[str, date], configuration: Collection[str] = ()
+    site: Path,
+    now: datetime,
+    limits: Mapping[str, date],
+    configuration: Collection[str] = (),
+    opened: Opened = pq.ParquetFile,
 ) -> Verification:
     """Look into every file under a folder for event times older than its store's limit.
 
     `limits`: the first day kept, by store; a store without one, and what no store claims, is held
     to one calendar year. `configuration`: files (relative) the settings name as written by hand.
+    `opened`: how a Parquet file is opened, sealed ones with their keys.
     """
     ceiling = first_day_kept(now, None)
     found: dict[str, list[tuple[str, Seen]]] = {s.name: [] for s in STORES}
@@ -77,7 +84,7 @@ def verify_site(
     for relative, path in files(site):
         store = store_of(relative, configuration)
         name = store.name if store else "unclaimed"
-        found[name].append((relative, look(path, store, limits.get(name, ceiling))))
+        found[name].append((relative, look(path, store, limits.get(name, ceiling), opened)))
     return Verification(
         now,
         ceiling,
