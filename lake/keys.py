@@ -215,10 +215,10 @@ class _Wrapping(pe.KmsClient):  # type: ignore[misc]
     def wrap_key(self, key_bytes: bytes, master_key_identifier: str) -> str:
         return aes_key_wrap(self._keys.unwrapped(master_key_identifier), key_bytes).hex()
 
-    def unwrap_key(self, wrapped_key: Any, master_key_identifier: str) -> bytes:
-        text = wrapped_key.decode() if isinstance(wrapped_key, bytes) else wrapped_key
+    def unwrap_key(self, wrapped_key: str, master_key_identifier: str) -> bytes:
         try:
-            return aes_key_unwrap(self._keys.unwrapped(master_key_identifier), bytes.fromhex(text))
+            wrapped = bytes.fromhex(wrapped_key)
+            return aes_key_unwrap(self._keys.unwrapped(master_key_identifier), wrapped)
         except (InvalidUnwrap, ValueError):
             raise NoKey(f"A partition sealed by {master_key_identifier} is damaged.") from None
 
