@@ -12,6 +12,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pyarrow.parquet.encryption as pe
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
+from pyarrow.fs import LocalFileSystem
 from sqlalchemy import Connection
 
 from errors import NoKey
@@ -19,8 +20,9 @@ from lake import catalogue
 from lake.master import KEY_BYTES, Custody, name_of
 from lake.ring import DayKey, Master, Ring
 
-AT_ONCE = timedelta(0)
-"""How long pyarrow may remember a key: a destroyed one is to be gone in this process as well."""
+ALWAYS = timedelta(days=3650)
+"""How long pyarrow keeps the object it asks for keys, not keys: wrapped once, it remembers none, and a
+destroyed one is gone in this process as well. A shorter life would have it made anew under a lock."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class DayKeys:
             plaintext_footer=False,
             # Wrapped twice, pyarrow would keep the outer key: the file could be read after it is gone.
             double_wrapping=False,
-            cache_lifetime=AT_ONCE,
+            cache_lifetime=ALWAYS,
             data_key_length_bits=256,
         )
         properties = self._factory.file_encryption_properties(pe.KmsConnectionConfig(), options)
@@ -66,7 +68,7 @@ class DayKeys:
     def properties(self) -> Any:
         """What `pyarrow.parquet` needs to read a sealed file; plain files are read with it as well."""
         return self._factory.file_decryption_properties(
-            pe.KmsConnectionConfig(), pe.DecryptionConfiguration(cache_lifetime=AT_ONCE)
+            pe.KmsConnectionConfig(), pe.DecryptionConfiguration(cache_lifetime=ALWAYS)
         )
 
     def open(self, path: Path) -> pq.ParquetFile:
@@ -74,15 +76,24 @@ class DayKeys:
         return pq.ParquetFile(path, decryption_properties=self.properties())
 
     def dataset(self, paths: Sequence[Path], schema: pa.Schema) -> ds.Dataset:
-        """Partitions as one Arrow dataset; columns a file has not got are null."""
+        """Partitions as one Arrow dataset; columns a file has not got are null.
+
+        All footers are opened here, one after the other: pyarrow asks for keys while it holds a lock
+        of its own, and its scanner waits for that lock while it holds Python's. Left to the scan, the
+        two wait for each other for ever, now and then. Afterwards no key is asked for any more.
+        """
         config = ds.ParquetDecryptionConfig(
             self._factory,
             pe.KmsConnectionConfig(),
-            pe.DecryptionConfiguration(cache_lifetime=AT_ONCE),
+            pe.DecryptionConfiguration(cache_lifetime=ALWAYS),
         )
         options = ds.ParquetFragmentScanOptions(decryption_config=config)
         form = ds.ParquetFileFormat(default_fragment_scan_options=options)
-        return ds.dataset([str(path) for path in paths], schema=schema, format=form)
+        here = LocalFileSystem()
+        fragments = [form.make_fragment(str(path), here) for path in paths]
+        for fragment in fragments:
+            fragment.ensure_complete_metadata()
+        return ds.FileSystemDataset(fragments, schema, form, here)
 
     def require(self, ids: Iterable[str | None]) -> None:
         """Raise NoKey unless the master key is at hand and all these day keys are in the ring."""

@@ -142,6 +142,18 @@ def test_a_lake_of_plain_and_sealed_parts_answers_as_one(site: Workspace) -> Non
     assert len(answers[0][1]) == len(first) + len(second)
 
 
+def test_a_scan_asks_for_no_key(site: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked for by the scan's own threads, a key and Python's lock are waited for in turn, for ever."""
+    lake(site, [page(RECENT - timedelta(days=n)) for n in range(12)])
+    with Engine.of(site) as engine:
+        engine.view(EVENTS, parts(site))
+        asked: list[str] = []
+        monkeypatch.setattr(DayKeys, "unwrapped", lambda _, id_: asked.append(id_))
+        found = engine.connection.sql('SELECT count(*), max("user"), max(host) FROM events')
+        assert found.fetchall() == [(12, "ann", "www.facebook.com")]
+    assert asked == []
+
+
 def test_parts_older_than_a_column_are_read(site: Workspace) -> None:
     old = pa.schema([f for f in EVENTS.schema if f.name not in ("referrer", "bytes_up")])
     seal = site.keys.seal(EVENTS.name, DAY)
