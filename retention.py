@@ -6,17 +6,20 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 from sqlalchemy import func, select
 from sqlalchemy.exc import DatabaseError
 
 from clock import believe_clock, refuse_the_past
 from config.settings import Retention
-from errors import CannotWrite, Overdue, UnsafeDeletion
+from errors import CannotWrite, NoKey, Overdue, UnsafeDeletion
 from lake import catalogue
 from lake.age import due, first_day_kept
 from lake.datasets import CLOCKED, DATASETS, STORES, Store
 from lake.files import remove
-from lake.witness.look import files, iso_days, look
+from lake.keys import spent
+from lake.witness.bound import Closed
+from lake.witness.look import Opener, files, iso_days, look
 from lake.witness.site import Verification, sentence, store_of, verify_site
 from lake.write import instant, sweep
 from state.tables import METADATA
@@ -38,6 +41,7 @@ class Item:
     oldest: date
     rows: int
     kind: str  # partition | row | file | segment
+    key: str | None = None  # the day key a partition is sealed with
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ def inventory(ws: Workspace, now: datetime) -> list[Item]:
     with ws.state.read() as connection:
         for name in DATASETS:
             items += [
-                Item(name, part.path, instant(part.oldest).date(), part.rows, "partition")
+                Item(name, part.path, instant(part.oldest).date(), part.rows, "partition", part.key)
                 for part in catalogue.parts(connection, name)
             ]
         items += _aged_rows(connection)
@@ -117,7 +121,7 @@ def inventory(ws: Workspace, now: datetime) -> list[Item]:
         store = store_of(relative, configuration)
         if store is None or store.goes != "file":
             continue
-        seen = look(path, store, date.min, now.astimezone(UTC).date())
+        seen = look(path, store, date.min, now.astimezone(UTC).date(), _opener(ws))
         if seen.oldest:
             items.append(Item(store.name, relative, seen.oldest, seen.rows, "file"))
     return items
@@ -184,6 +188,15 @@ def _mark(run: Run) -> None:
     run.chosen = [replace(i, rows=gone[i.name]) if i.kind == "row" else i for i in run.chosen]
 
 
+def _destroy_keys(run: Run) -> None:
+    """Keys of what is going are gone for good: a copy of it anywhere cannot be read any more.
+
+    After the marks, so that no row counts as present whose key is gone; before the word that it is
+    done, which a living key would make a lie.
+    """
+    run.ws.keys.destroy(spent_keys(run.ws, run.now))
+
+
 def _unlink(run: Run) -> None:
     """Files of partitions being purged (also of a purge that was cut short), and aged files."""
     for relative in [*_condemned(run.ws), *(i.name for i in run.chosen if i.kind == "file")]:
@@ -242,6 +255,7 @@ def _say(run: Run) -> None:
 STEPS: tuple[tuple[str, Callable[[Run], None]], ...] = (
     ("intent", _intend),
     ("mark", _mark),
+    ("keys", _destroy_keys),
     ("unlink", _unlink),
     ("forget", _forget),
     ("segments", _drop_segments),
@@ -258,8 +272,45 @@ def verify(ws: Workspace, now: datetime) -> Verification:
     Raises UnsafeDeletion under a clock behind what is known: it would call overdue data young.
     """
     refuse_the_past(ws, now)
+    with ws.state.read() as connection:
+        live = [p for name in DATASETS for p in catalogue.parts(connection, name)]
+    ws.keys.require(part.key for part in live)
     limits = {s.name: _store_limit(s, ws.settings.retention, now) for s in STORES}
-    return verify_site(ws.folder, now, limits, _configuration(ws))
+    found = verify_site(ws.folder, now, limits, _configuration(ws), _opener(ws))
+    over = spent_keys(ws, now)
+    return _with_keys(found, over) if over else found
+
+
+def _opener(ws: Workspace) -> Opener:
+    """How the witness opens a partition: by its day's key, which may be gone for good."""
+
+    def opened(path: Path) -> pq.ParquetFile:
+        try:
+            return ws.keys.open(path)
+        except NoKey as error:
+            raise Closed(f"no key (destroyed): {error}") from None
+
+    return opened
+
+
+def spent_keys(ws: Workspace, now: datetime) -> list[str]:
+    """Day keys nobody needs any more by the catalogue and by what is kept how long."""
+    first = {
+        name: first_day_kept(now, keep_days(ws.settings.retention, dataset.keep))
+        for name, dataset in DATASETS.items()
+    }
+    with ws.state.read() as connection:
+        return spent(connection, ws.keys.ring, first)
+
+
+def _with_keys(found: Verification, over: Sequence[str]) -> Verification:
+    """A look that also found keys of days that are over."""
+    stores = [
+        replace(s, overdue_rows=s.overdue_rows + len(over)) if s.store == "keys" else s
+        for s in found.stores
+    ]
+    told = [f"keys/ring.db: the key {id_} of a day that is over" for id_ in over]
+    return replace(found, stores=stores, overdue=[*found.overdue, *told])
 
 
 def unfinished(ws: Workspace) -> list[str]:
@@ -374,6 +425,7 @@ def _told(items: Sequence[Item]) -> list[dict[str, Any]]:
     """Items as the ledger tells them: no names of people are in them."""
     return [
         {"store": i.store, "name": i.name, "rows": i.rows, "oldest": i.oldest.isoformat()}
+        | ({"key": i.key} if i.key else {})
         for i in items
     ]
 

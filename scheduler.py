@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import os
 import re
 import traceback
 from collections.abc import Callable, Iterator
@@ -158,7 +159,7 @@ def fire(site: str, job: str, actor: str) -> None:
     """
     folder = Path(site)
     try:
-        ws = open_site(folder, actor)
+        ws = open_site(folder, actor, os.environ)
         try:
             run_one(ws, job, _now)
         except Locked as error:

@@ -10,6 +10,7 @@ import typer
 import retention
 from errors import Overdue
 from fairwatch import answers, doctor, place, show
+from fairwatch.keys import keys_app
 from fairwatch.lists import lists_app
 from fairwatch.options import (
     ROUTINE,
@@ -42,6 +43,7 @@ GROUPS = {
     "evidence": evidence_app,
     "retention": retention_app,
     "ledger": ledger_app,
+    "keys": keys_app,
     "lists": lists_app,
     "people": people_app,
 }

@@ -208,6 +208,14 @@ STORES: tuple[Store, ...] = (
         "catalogue, stream positions, runs, cases, findings; each table by its own clock",
     ),
     Store(
+        "keys",
+        ("keys/ring.db", "keys/ring.db-journal", "keys/*.key", "keys/*.key.next"),
+        "database",
+        "row",
+        None,
+        "day keys, wrapped by the master key; a day's goes with its partitions",
+    ),
+    Store(
         "ledger",
         ("ledger/*.jsonl", "ledger/heads.json", "ledger/.lock"),
         "ledger",
