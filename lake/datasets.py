@@ -182,13 +182,14 @@ class Store:
 
     `look`: how the verifier reads event times out of its files (docs/verify.md): `database` is
     ours, `pages` and `archive` (of pages) word dates that are of no event with a no-break space,
-    `ledger` ages by its acts' own times, `nothing` holds no events; the others by content alone;
+    `ledger` ages by its acts' own times, `made` by when it was made, `nothing` holds no events; the
+    others by content alone;
     `goes`: how retention removes what is overdue.
     """
 
     name: str
     claims: tuple[str, ...]
-    look: Literal["parquet", "database", "text", "pages", "archive", "ledger", "nothing"]
+    look: Literal["parquet", "database", "text", "pages", "archive", "ledger", "made", "nothing"]
     goes: Literal["partition", "row", "file", "segment", "never"]
     keep: str | None
     holds: str

@@ -450,6 +450,21 @@ def test_a_locked_archive_is_not_clean(site: Workspace, now: datetime) -> None:
     assert [e for s in found.stores for e in s.unreadable if "locked.zip" in e]
 
 
+def test_a_partition_whose_key_is_gone_is_told_and_never_clean(
+    site: Workspace, now: datetime
+) -> None:
+    lake(site, [page(RECENT)])
+    part = write_part(site, [page(OLD)], date(2026, 11, 18), "copy")
+    site.keys.destroy([part.key or ""])
+    found = verify(site, now)
+    [told] = [e for s in found.stores for e in s.unreadable]
+    assert told.startswith(f"{part.path}: no key (destroyed)")
+    copy = _put(site, "backup/of/yesterday.parquet", (site.folder / part.path).read_bytes())
+    (site.folder / part.path).unlink()
+    [told] = [e for s in verify(site, now).stores for e in s.unreadable]
+    assert told.startswith(f"{copy.relative_to(site.folder)}: no key (destroyed)")
+
+
 OPEN: list[sqlite3.Connection] = []
 
 

@@ -1,6 +1,7 @@
 """verify.py: one file, nothing but Python and pyarrow, and the answers of `retention verify`."""
 
 import ast
+import base64
 import json
 import random
 import subprocess
@@ -80,7 +81,10 @@ def test_no_module_takes_a_name_of_another(verify_py: Path) -> None:
 
 @pytest.fixture(scope="session")
 def plain_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = make_site(tmp_path_factory.mktemp("plain") / "site")
+    folder = make_site(
+        tmp_path_factory.mktemp("plain") / "site",
+        lambda text: text.replace("enabled: true", "enabled: false"),
+    )
     ws = open_site(folder, "test")
     lake(ws, [page(utc("2026-11-09 09:00")), page(utc("2026-11-19 09:00"))])
     derived(ws, utc("2026-11-20 05:00"))
@@ -115,6 +119,32 @@ def test_a_clean_site(
     assert json.loads(late)["clean"] is False
     kept = stranger(verify_py, plain_site, "--keep", "events=5", "--json", code=7).stdout
     assert {s["store"] for s in json.loads(kept)["stores"] if s["overdue_rows"]} == {"events"}
+
+
+def test_sealed_partitions_are_opened_with_the_keys_somebody_was_given(
+    verify_py: Path, tmp_path: Path
+) -> None:
+    ws = open_site(make_site(tmp_path / "site"), "test")
+    lake(ws, [page(utc("2025-11-02 09:00")), page(utc("2026-11-19 09:00"))])
+    closed = json.loads(stranger(verify_py, ws.folder, "--json", code=7).stdout)
+    events = next(s for s in closed["stores"] if s["store"] == "events")
+    assert [e.rpartition(": ")[2] for e in events["unreadable"]] == ["no key was given for it"] * 2
+    keys = tmp_path / "keys.json"
+    ids = [key.id for key in ws.keys.ring.day_keys()]
+    known = {i: base64.b64encode(ws.keys.unwrapped(i)).decode() for i in ids}
+    keys.write_text(json.dumps(known))
+    opened = json.loads(
+        stranger(verify_py, ws.folder, "--json", "--keys", str(keys), code=7).stdout
+    )
+    events = next(s for s in opened["stores"] if s["store"] == "events")
+    assert (events["rows"], events["overdue_rows"], events["unreadable"]) == (2, 1, [])
+    keys.write_text(json.dumps({i: k for i, k in known.items() if "2026" in i}))
+    partly = json.loads(
+        stranger(verify_py, ws.folder, "--json", "--keys", str(keys), code=7).stdout
+    )
+    events = next(s for s in partly["stores"] if s["store"] == "events")
+    [told] = events["unreadable"]
+    assert "no key (destroyed)" in told
 
 
 @pytest.mark.parametrize("seed", range(4))

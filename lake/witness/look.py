@@ -113,6 +113,8 @@ def _look(path: Path, store: Store | None, bound: Bound, seen: Seen, opened: Ope
     ours = store is not None and store.look == "database"
     if store is not None and store.look == "ledger":
         _ledger(path, bound, seen)
+    elif store is not None and store.look == "made":
+        _made(path, bound, seen)
     elif path.name.endswith(("-wal", "-journal")) and _is_journal(path):
         read_journal(path, bound, seen, ours=ours)
     elif ours:
@@ -159,6 +161,26 @@ def _ledger(path: Path, bound: Bound, seen: Seen) -> None:
                 seen.unreadable = "a line that is no act; see `fairwatch ledger verify`"
                 continue
             seen.note(min(iso_days(stamp.encode()), default=None), bound.limit)
+
+
+def _made(path: Path, bound: Bound, seen: Seen) -> None:
+    """A checkpoint or certificate is as old as itself; the days it tells of are no events."""
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path) as bag:
+            name = next((n for n in bag.namelist() if n.endswith("/bag-info.txt")), "")
+            text = bag.read(name) if name else b""
+        said = re.search(rb"^Bagging-Date: (\S+)$", text, re.MULTILINE)
+    else:
+        with path.open("rb") as file:
+            text = file.read(1 << 20)
+        # A time stamp's own time comes before those of the certificates in it.
+        pattern = rb"\x18[\x0f-\x17](20\d{6})\d{6}(?:\.\d+)?Z" if path.suffix == ".tsr" else rb"(?m)^time (\S+)$"  # fmt: skip
+        said = re.search(pattern, text)
+    stamp = said[1] if said else b""
+    told = iso_days(b"-".join((stamp[:4], stamp[4:6], stamp[6:])) if stamp.isdigit() else stamp)
+    if not told:
+        raise Closed("does not say when it was made")
+    seen.note(told[0], bound.limit)
 
 
 def iso_days(text: bytes) -> list[date]:
