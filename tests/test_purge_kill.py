@@ -53,6 +53,7 @@ def old_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def site_(old_site: Path, tmp_path: Path) -> Workspace:
     shutil.copytree(old_site, tmp_path / "site")
+    shutil.copy(old_site.parent / "fairwatch.master.key", tmp_path)
     return open_site(tmp_path / "site", "test")
 
 
