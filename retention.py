@@ -6,25 +6,29 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 from sqlalchemy import func, select
 from sqlalchemy.exc import DatabaseError
 
 from clock import believe_clock, refuse_the_past
 from config.settings import Retention
-from errors import CannotWrite, Overdue, UnsafeDeletion
+from errors import CannotWrite, NoKey, Overdue, UnsafeDeletion
 from lake import catalogue
 from lake.age import due, first_day_kept
 from lake.datasets import CLOCKED, DATASETS, STORES, Store
 from lake.files import remove
 from lake.keys import spent
-from lake.witness.look import days, files, look
-from lake.witness.site import Verification as Verification
-from lake.witness.site import sentence as sentence
-from lake.witness.site import store_of, verify_site
+from lake.witness.bound import Closed
+from lake.witness.look import Opener, files, iso_days, look
+from lake.witness.site import Verification, sentence, store_of, verify_site
 from lake.write import instant, sweep
 from state.tables import METADATA
 from workspace import Workspace
 
+__all__ = [
+    "STEPS", "Decision", "Item", "Purge", "Run", "Verification", "inventory", "keep_days", "plan",
+    "planned", "purge", "sentence", "unfinished", "verify",
+]  # fmt: skip
 ITEMS_AN_ACT = 500
 
 
@@ -98,9 +102,8 @@ def plan(items: Iterable[Item], retention: Retention, now: datetime) -> list[Dec
     return decisions
 
 
-def inventory(ws: Workspace, limit_of: dict[str, date] | None = None) -> list[Item]:
+def inventory(ws: Workspace, now: datetime) -> list[Item]:
     """Everything that grows old in a site folder, by the stores' declarations."""
-    limits = limit_of or {}
     items: list[Item] = []
     with ws.state.read() as connection:
         for name in DATASETS:
@@ -118,7 +121,7 @@ def inventory(ws: Workspace, limit_of: dict[str, date] | None = None) -> list[It
         store = store_of(relative, configuration)
         if store is None or store.goes != "file":
             continue
-        seen = look(path, store, limits.get(store.name, date.min), ws.keys.open)
+        seen = look(path, store, date.min, now.astimezone(UTC).date(), _opener(ws))
         if seen.oldest:
             items.append(Item(store.name, relative, seen.oldest, seen.rows, "file"))
     return items
@@ -126,7 +129,7 @@ def inventory(ws: Workspace, limit_of: dict[str, date] | None = None) -> list[It
 
 def planned(ws: Workspace, now: datetime) -> list[Decision]:
     """The plan for a site folder as it stands."""
-    return plan(inventory(ws), ws.settings.retention, now)
+    return plan(inventory(ws, now), ws.settings.retention, now)
 
 
 def purge(
@@ -273,9 +276,21 @@ def verify(ws: Workspace, now: datetime) -> Verification:
         live = [p for name in DATASETS for p in catalogue.parts(connection, name)]
     ws.keys.require(part.key for part in live)
     limits = {s.name: _store_limit(s, ws.settings.retention, now) for s in STORES}
-    found = verify_site(ws.folder, now, limits, _configuration(ws), ws.keys.open)
+    found = verify_site(ws.folder, now, limits, _configuration(ws), _opener(ws))
     over = spent_keys(ws, now)
     return _with_keys(found, over) if over else found
+
+
+def _opener(ws: Workspace) -> Opener:
+    """How the witness opens a partition: by its day's key, which may be gone for good."""
+
+    def opened(path: Path) -> pq.ParquetFile:
+        try:
+            return ws.keys.open(path)
+        except NoKey as error:
+            raise Closed(f"no key (destroyed): {error}") from None
+
+    return opened
 
 
 def spent_keys(ws: Workspace, now: datetime) -> list[str]:
@@ -402,7 +417,7 @@ def _guard_share(ws: Workspace, decisions: Sequence[Decision], confirmed: bool) 
 def _segment_start(path: Path) -> date:
     with path.open("rb") as file:
         first = file.readline()
-    found = days(first[first.rfind(b'"time"') :])
+    found = iso_days(first[first.rfind(b'"time"') :])
     return min(found, default=date.fromisoformat(f"{path.stem}-01"))
 
 
