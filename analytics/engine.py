@@ -30,7 +30,7 @@ class Engine:
         self._site = site
         self._keys = keys or plain(site)
         self._spill = site / "work" / "spill"
-        self._spill.mkdir(parents=True, exist_ok=True)
+        self._spill.mkdir(mode=0o700, parents=True, exist_ok=True)
         import duckdb  # here, since ingest needs none: 50 ms and 30 MB
 
         self.connection = duckdb.connect(
@@ -69,7 +69,7 @@ class Engine:
             sealed
         ):  # by Arrow: of what Arrow sealed, DuckDB's own reader opens a column's first page
             opened = self._keys.dataset(sealed, dataset.schema)
-            if sum(part.rows for part in parts) <= AT_HAND:
+            if sum(part.rows for part in parts if part.key is not None) <= AT_HAND:
                 opened = opened.to_table()
             self.connection.register(f"sealed_{dataset.name}", opened)
         if unsealed:

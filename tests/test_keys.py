@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT, make_site
 from factory import again, edited, lake, page, reading, rows_table, snapshot, utc, write_part
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics.engine import Engine
@@ -152,6 +152,18 @@ def test_a_scan_asks_for_no_key(site: Workspace, monkeypatch: pytest.MonkeyPatch
         found = engine.connection.sql('SELECT count(*), max("user"), max(host) FROM events')
         assert found.fetchall() == [(12, "ann", "www.facebook.com")]
     assert asked == []
+
+
+def test_what_duckdb_spills_goes_with_the_question(site: Workspace) -> None:
+    """It is plain (docs/keys.md), so it is for nobody else and not there for long."""
+    spill = site.folder / "work" / "spill"
+    with Engine(site.folder, threads=1, memory_mb=64) as engine:
+        engine.connection.execute(
+            "CREATE TEMP TABLE much AS SELECT md5(i::VARCHAR) AS word FROM range(4_000_000) r(i)"
+        ).fetchall()
+        assert any(spill.iterdir()), "nothing was spilled: the test shows nothing"
+        assert spill.stat().st_mode & 0o077 == 0
+    assert not [p for p in spill.rglob("*") if p.is_file()]
 
 
 def test_parts_older_than_a_column_are_read(site: Workspace) -> None:
@@ -389,6 +401,7 @@ acts_ = st.lists(
 )
 
 
+@settings(max_examples=30)
 @given(acts=acts_)
 def test_a_ring_holds_what_lives_and_no_byte_of_what_does_not(
     acts: list[tuple[str, int]], tmp_path_factory: pytest.TempPathFactory
