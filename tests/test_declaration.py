@@ -47,11 +47,12 @@ class Place:
         last = self.now.date() - timedelta(days=self.now.isoweekday())
         return ["--from", str(last - timedelta(days=13)), "--to", str(last)]
 
+    def person(self) -> str:
+        return open_site(self.site, "test").people.rows[0].user
+
     def case(self) -> Words:
-        ws = open_site(self.site, "test")
-        person = ws.people.rows[0].user
         last = self.now.date()
-        return ["--person", person, "--from", str(last - timedelta(days=20)), "--to", str(last - timedelta(days=9))]  # fmt: skip
+        return ["--person", self.person(), "--from", str(last - timedelta(days=20)), "--to", str(last - timedelta(days=9))]  # fmt: skip
 
     def file(self, name: str, text: str) -> str:
         path = self.outer / "brought" / name
@@ -85,6 +86,8 @@ TYPED: dict[str, Callable[[Place], list[Words]]] = {
     "ingest": lambda p: [[], [p.log(), "--format", "squid"]],
     "activity": lambda p: [p.days, [*p.days, "--csv"]],
     "usage": lambda p: [p.days, [*p.days, "--json"]],
+    "tally": lambda p: [p.days],
+    "lines": lambda p: [[p.person(), *p.days, "--reason", "a test"]],
     "findings": lambda p: [p.days],
     "classify": lambda p: [["www.facebook.com"]],
     "who": lambda p: [["10.20.1.50", f"{p.now - timedelta(days=9):%Y-%m-%dT%H:%M}"]],
