@@ -13,8 +13,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ledger": {"errors"},
     "config": {"errors"},
     "state": {"ledger", "errors"},
-    "workspace": {"config", "state", "ledger", "errors"},
     "lake": {"state", "errors"},
+    "workspace": {"config", "lake", "state", "ledger", "errors"},  # lake: the site's day keys
     "clock": {"lake", "workspace", "errors"},
     "ingest": {"lake", "state", "workspace", "config", "errors"},
     "analytics": {"lake", "state", "workspace", "config", "errors"},
