@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from analytics.derive import derive, local_days
-from analytics.findings import judge
 from analytics.questions import Week
+from analytics.record import judge
 from clock import believe_clock
 from errors import JobFailed, UnreadableInput
 from ingest.discover import discover

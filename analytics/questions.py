@@ -10,7 +10,7 @@ import pyarrow as pa
 from analytics.engine import Engine
 from config.hours import day_bounds
 from lake import catalogue
-from lake.datasets import ACTIVITY, BLOCKED, FEED, INSTANT, USAGE
+from lake.datasets import ACTIVITY, BLOCKED, FEED, INSTANT, TALLY, USAGE
 from workspace import Workspace
 
 SMALLEST_GROUP = 5
@@ -145,7 +145,7 @@ def opened(ws: Workspace, first: date, last: date) -> Iterator[Engine]:
         Engine(ws.folder, threads=limits.threads, memory_mb=limits.memory_mb) as engine,
         ws.state.read() as connection,
     ):
-        for dataset in (ACTIVITY, USAGE, BLOCKED, FEED):
+        for dataset in (ACTIVITY, USAGE, TALLY, BLOCKED, FEED):
             engine.view(dataset, catalogue.parts(connection, dataset.name, days))
         yield engine
 

@@ -14,9 +14,10 @@ import pyarrow as pa
 import typer
 
 import scheduler
-from analytics.findings import findings, remember
+from analytics.findings import findings
 from analytics.people import ActivityRow, UsageRow, activity, usage
 from analytics.questions import feed_gaps
+from analytics.record import remember
 from clock import believe_clock
 from errors import EXPECTED, CannotWrite, FairwatchError, UnreadableInput, WrongUsage
 from fairwatch import answers, check, demo, doctor, explain, place, show, start

@@ -114,7 +114,7 @@ ACTIVITY = Dataset(
 
 USAGE = Dataset(
     name="usage",
-    holds="minutes a person, day and category, as a union over services; working time apart",
+    holds="minutes a person, day and category, as a union; working time, breaks and the rest apart",
     schema=pa.schema(
         [
             ("user", WORD),
@@ -130,6 +130,12 @@ USAGE = Dataset(
             ("work_high_min", pa.float64()),
             ("visits", pa.int32()),
             ("contacts", pa.int32()),
+            ("break_low_min", pa.float64()),
+            ("break_likely_min", pa.float64()),
+            ("break_high_min", pa.float64()),
+            ("outside_low_min", pa.float64()),  # before, after and beside the working day
+            ("outside_likely_min", pa.float64()),
+            ("outside_high_min", pa.float64()),
         ]
     ),
     clock="day",
@@ -137,6 +143,27 @@ USAGE = Dataset(
     keep="usage",
     sort=("user", "category"),
     personal=("user",),
+)
+
+TALLY = Dataset(
+    name="tally",
+    holds="log lines a person, day and service, counted by what they are taken for and by which rule",
+    schema=pa.schema(
+        [
+            ("user", WORD),
+            ("day", pa.date32()),
+            ("service", WORD),
+            ("category", WORD),
+            ("class", WORD),  # visit | continuation | embedded | action | background | unknown
+            ("rule", WORD),
+            ("rows", pa.int64()),
+        ]
+    ),
+    clock="day",
+    day="local",
+    keep="usage",
+    sort=("user", "service", "class", "rule"),
+    personal=("user", "service"),
 )
 
 BLOCKED = Dataset(
@@ -172,7 +199,7 @@ FEED = Dataset(
 )
 
 DATASETS: dict[str, Dataset] = {
-    d.name: d for d in (EVENTS, REJECTS, ACTIVITY, USAGE, BLOCKED, FEED)
+    d.name: d for d in (EVENTS, REJECTS, ACTIVITY, USAGE, TALLY, BLOCKED, FEED)
 }
 
 
@@ -250,7 +277,7 @@ STORES: tuple[Store, ...] = (
     Store(
         "configuration",
         (
-            *("*.yaml", "*.yml", "people*.csv", "devices*.csv", "addresses*.csv"),
+            *("*.yaml", "*.yml", "people*.csv", "leave*.csv", "devices*.csv", "addresses*.csv"),
             "formats/*.yaml",
             *("*.lock", ".lock"),
         ),

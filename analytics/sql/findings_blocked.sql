@@ -1,5 +1,7 @@
 -- Weeks in which a person went to blocked sites often enough, refused or let through.
--- in:  blocked, judged (week, day: judged by this rule's policy), $attempts, $reached
+-- in:  blocked, judged (week, day: judged by this rule), narrowed (word: categories and services the
+--      rule is about), $narrow (whether it is about some only), $attempts, $reached (a week; null:
+--      not counted)
 -- out: "user", identity, week, day, category, denied, reached; one row a day and category
 WITH counted AS (
     SELECT b."user", b.identity, j.week, b.day, b.category, b.denied, b.reached
@@ -7,13 +9,18 @@ WITH counted AS (
     JOIN judged AS j USING (day)
     -- Only where it is known whose the lines are, as for minutes.
     WHERE b.identity IN ('login', 'assigned', 'lease', 'unlisted')
+      AND (
+          NOT $narrow
+          OR b.category IN (SELECT word FROM narrowed)
+          OR b.service IN (SELECT word FROM narrowed)
+      )
 ),
 
 weeks AS (
     SELECT "user", week
     FROM counted
     GROUP BY ALL
-    HAVING sum(denied) >= $attempts OR sum(reached) >= $reached
+    HAVING coalesce(sum(denied) >= $attempts, false) OR coalesce(sum(reached) >= $reached, false)
 )
 
 SELECT
