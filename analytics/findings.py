@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import date, datetime, timedelta
 from itertools import groupby
 from typing import Any, TypeVar
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from analytics import said, terms
-from analytics.against import GRADES, NotEvaluated, Said, SpeaksAgainst
+from analytics.against import CHECKS, GRADES, NotEvaluated, Said, SpeaksAgainst
 from analytics.derive import HIGH_CAP_S, LIKELY_CAP_S, LOW_CAP_S, SESSION_S
 from analytics.engine import Engine
 from analytics.lookups import Looked, Panel, look_up
@@ -80,6 +80,22 @@ class Finding:
         whole["against"] = [{**vars(a), "figures": dict(a.figures)} for a in self.against]
         plain: dict[str, Any] = json.loads(json.dumps(whole, default=str))
         return plain
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> "Finding":
+        """A finding as it was kept; raises NotEvaluated for one an earlier version judged by less."""
+        given = {f.name: plain[f.name] for f in fields(cls)}
+        days = [DayMeasure(**{**d, "day": date.fromisoformat(d["day"])}) for d in given["days"]]
+        against = {
+            a["check"].replace(" ", "_"): Said(a["text"], a.get("figures", {}))
+            for a in given["against"]
+        }
+        first, last = (date.fromisoformat(given[name]) for name in ("first_day", "last_day"))
+        checks = {name: against.get(name) for name in (c.replace(" ", "_") for c in CHECKS)}
+        return cls(**{
+            **given, "days": days, "first_day": first, "last_day": last,
+            "against": SpeaksAgainst.of(checks),
+        })  # fmt: skip
 
 
 DERIVED_BY = {

@@ -1,19 +1,37 @@
-"""What was found, kept: weeks that are judged, findings as they stand, weeks that need judging again."""
+"""What was found, kept: findings as they stand, weeks that are judged, weeks to be judged again."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 
 from sqlalchemy import select
 
 from analytics import terms
+from analytics.against import NotEvaluated
 from analytics.derive import DERIVED
-from analytics.findings import Finding, findings
+from analytics.findings import Finding, Judgement, judged
 from analytics.questions import Week
 from lake import catalogue
 from lake.datasets import EVENTS
 from state.tables import FINDING, META
 from workspace import Workspace
+
+
+def standing(ws: Workspace, first: date, last: date, now: datetime) -> Judgement:
+    """The findings of the weeks that `first` to `last` touch, as they stand now.
+
+    A week of which something is purged already cannot be judged as it once was: what was found of
+    it then stands.
+    """
+    fresh = judged(ws, first, last, now)
+    days = [first + timedelta(days=i) for i in range((last - first).days + 1)]
+    settled = [str(w) for w in {Week.of(day) for day in days} if inputs(ws, w) is None]
+    then = {f.id: f for f in kept(ws, settled)}
+    found = {**{f.id: f for f in fresh.found}, **then}
+    ordered = sorted(found.values(), key=lambda f: (f.first_day, f.person, f.rule))
+    withheld = [w for w in fresh.withheld if w.week not in settled]
+    return Judgement(ordered, withheld)
 
 
 def judge(
@@ -22,31 +40,101 @@ def judge(
     """Judge the last `again` weeks of `days`, and those before whose inputs are new or changed.
 
     An archive read at once is judged whole; a week long past is judged anew where a late line came
-    into it, where policy, people or leave of its days were changed, and never where part of what
-    it was judged on is purged: what was found of it then stays as it is.
+    into it, or where the policy, people or leave of its days changed.
     """
     weeks = sorted({Week.of(day) for day in days}, key=lambda w: w.first_day)
     if not weeks:
         return [], []
     recent = weeks[-1].before(again - 1).first_day
     known = _judged(ws)
-    inputs = {str(week): _inputs(ws, week) for week in weeks}
+    made_of = {str(week): inputs(ws, week) for week in weeks}
     due = [
-        w for w in weeks
+        w
+        for w in weeks
         if w.first_day >= recent
-        or (inputs[str(w)] != known.get(str(w), "") and inputs[str(w)] is not None)
-    ]  # fmt: skip
+        or str(w) not in known
+        or made_of[str(w)] not in (None, known[str(w)])
+    ]
     names = [str(w) for w in due]
     found: list[Finding] = []
     for run in _runs(due):
-        found += [f for f in findings(ws, run[0].first_day, run[-1].last_day, now)
-                  if f.week in names]  # fmt: skip
+        found += standing(ws, run[0].first_day, run[-1].last_day, now).found
     remember(ws, found, names, now)
-    noted = {w: made_of or known.get(w, "") for w, made_of in inputs.items()}
+    noted = {w: made or known.get(w, "") for w, made in made_of.items()}
     with ws.state.change() as change:
         change.execute(META.delete().where(META.c.key == "judged"))
         change.execute(META.insert().values(key="judged", value=json.dumps(noted)))
     return names, found
+
+
+def inputs(ws: Workspace, week: Week) -> str | None:
+    """A digest of what a week is judged on; None where part of it is purged."""
+    lines = {(week.first_day + timedelta(days=i)).isoformat() for i in range(-1, 8)}
+    days = {day.isoformat() for day in week.days}
+    with ws.state.read() as connection:
+        gone = catalogue.buried(connection, EVENTS.name) & lines
+        for dataset in DERIVED:
+            gone |= catalogue.buried(connection, dataset.name) & days
+        if gone:
+            return None
+        made = [
+            (p.dataset, p.day, p.made_from)
+            for dataset in DERIVED
+            for p in catalogue.parts(connection, dataset.name, week.days)
+        ]
+    return terms.digest(made)
+
+
+def kept(ws: Workspace, weeks: Iterable[str]) -> list[Finding]:
+    """Findings of weeks as they were stored; what an earlier version judged by less is left out."""
+    with ws.state.read() as connection:
+        query = select(FINDING.c.body).where(FINDING.c.week.in_(list(weeks)))
+        bodies = connection.execute(query.order_by(FINDING.c.id)).scalars().all()
+    found = []
+    for body in bodies:
+        with suppress(NotEvaluated, KeyError):
+            found.append(Finding.of(json.loads(body)))
+    return found
+
+
+def remember(ws: Workspace, found: Sequence[Finding], weeks: Iterable[str], now: datetime) -> None:
+    """Store findings in the place of those of the same weeks; what the year took stays as it was."""
+    weeks = list(weeks)
+    settled = {w for w in weeks if inputs(ws, Week.parse(w)) is None}
+    with ws.state.change() as change:
+        query = select(FINDING.c.id, FINDING.c.week, FINDING.c.body)
+        rows = change.execute(query.where(FINDING.c.week.in_(weeks))).all()
+        known = {row.id: row.body for row in rows}
+        stays = {row.id: row.body for row in rows if row.week in settled}
+        new = {f.id: json.dumps(f.as_json(), sort_keys=True) for f in found} | stays
+        by_id = {f.id: f for f in found}
+        for id_ in known.keys() - new.keys():
+            change.execute(FINDING.delete().where(FINDING.c.id == id_))
+        for id_ in (i for i in new if known.get(i) != new[i]):
+            change.execute(FINDING.delete().where(FINDING.c.id == id_))
+            change.execute(FINDING.insert().values(_row(by_id[id_], new[id_], now)))
+        if known != new:
+            change.act(
+                "findings",
+                time=now,
+                actor=ws.actor,
+                weeks=sorted(weeks),
+                new=sorted(new.keys() - known.keys()),
+                gone=sorted(known.keys() - new.keys()),
+            )
+
+
+def _row(finding: Finding, body: str, now: datetime) -> dict[str, str]:
+    return {
+        "id": finding.id,
+        "rule": finding.rule,
+        "person": finding.person,
+        "week": finding.week,
+        "first_day": finding.first_day.isoformat(),
+        "last_day": finding.last_day.isoformat(),
+        "body": body,
+        "made": now.astimezone(UTC).isoformat(),
+    }
 
 
 def _judged(ws: Workspace) -> dict[str, str]:
@@ -56,24 +144,6 @@ def _judged(ws: Workspace) -> dict[str, str]:
     known = json.loads(row) if row else {}
     # An earlier Fairwatch kept the names alone.
     return known if isinstance(known, dict) else {}
-
-
-def _inputs(ws: Workspace, week: Week) -> str | None:
-    """A digest of what a week is judged on; None where part of it is purged."""
-    days = set(week.days)
-    lines = {d + timedelta(days=i) for d in days for i in (-1, 0, 1)}
-    with ws.state.read() as connection:
-        gone = catalogue.buried(connection, EVENTS.name) & {d.isoformat() for d in lines}
-        for dataset in DERIVED:
-            gone |= catalogue.buried(connection, dataset.name) & {d.isoformat() for d in days}
-        if gone:
-            return None
-        made = [
-            (p.dataset, p.day, p.made_from)
-            for dataset in DERIVED
-            for p in catalogue.parts(connection, dataset.name, week.days)
-        ]
-    return terms.digest(made)
 
 
 def _runs(weeks: Sequence[Week]) -> Iterator[list[Week]]:
@@ -86,38 +156,3 @@ def _runs(weeks: Sequence[Week]) -> Iterator[list[Week]]:
         run.append(week)
     if run:
         yield run
-
-
-def remember(ws: Workspace, found: Sequence[Finding], weeks: Iterable[str], now: datetime) -> None:
-    """Store findings in the place of those of the same weeks."""
-    with ws.state.change() as change:
-        kept = {f.id: json.dumps(f.as_json(), sort_keys=True) for f in found}
-        query = select(FINDING.c.id, FINDING.c.body).where(FINDING.c.week.in_(list(weeks)))
-        known = {row.id: row.body for row in change.execute(query)}
-        for id_ in known.keys() - kept.keys():
-            change.execute(FINDING.delete().where(FINDING.c.id == id_))
-        for finding in found:
-            if known.get(finding.id) == kept[finding.id]:
-                continue
-            change.execute(FINDING.delete().where(FINDING.c.id == finding.id))
-            change.execute(
-                FINDING.insert().values(
-                    id=finding.id,
-                    rule=finding.rule,
-                    person=finding.person,
-                    week=finding.week,
-                    first_day=finding.first_day.isoformat(),
-                    last_day=finding.last_day.isoformat(),
-                    body=kept[finding.id],
-                    made=now.astimezone(UTC).isoformat(),
-                )
-            )
-        if known != kept:
-            change.act(
-                "findings",
-                time=now,
-                actor=ws.actor,
-                weeks=sorted(weeks),
-                new=sorted(kept.keys() - known.keys()),
-                gone=sorted(known.keys() - kept.keys()),
-            )

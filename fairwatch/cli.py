@@ -14,10 +14,8 @@ import pyarrow as pa
 import typer
 
 import scheduler
-from analytics.findings import findings
 from analytics.people import ActivityRow, UsageRow, activity, usage
 from analytics.questions import feed_gaps
-from analytics.record import remember
 from clock import believe_clock
 from errors import EXPECTED, CannotWrite, FairwatchError, UnreadableInput, WrongUsage
 from fairwatch import answers, check, demo, doctor, explain, place, show, start
@@ -35,7 +33,6 @@ from fairwatch.options import (
     derived,
     in_order,
     looking,
-    weeks,
     zone_of,
 )
 from fairwatch.people import who
@@ -183,27 +180,6 @@ def usage_(
     gaps = feed_gaps(ws, first.date(), last.date(), place.now())
     found = usage(ws, first.date(), last.date(), gaps)
     answer("Usage", UsageRow, found, csv_, json_)
-
-
-@app.command("findings")
-def findings_(
-    first: From,
-    last: To,
-    json_: AsJson = False,
-    reason: Why = ROUTINE,
-    site: Site = None,
-) -> None:
-    """Matters to look at, with clause, measure, range, grade, and what speaks against."""
-    in_order(first, last)
-    ws = derived(site)
-    looking(ws, "findings", first, last, reason)
-    found = findings(ws, first.date(), last.date(), place.now())
-    with ws.alone():
-        remember(ws, found, weeks(first.date(), last.date()), place.now())
-    if json_:
-        show.as_json({"findings": [f.as_json() for f in found]})
-    else:
-        answers.show_findings(found)
 
 
 app.command("classify")(explain.classify)

@@ -308,6 +308,7 @@ CLOCKED: tuple[Clocked, ...] = (
     Clocked("cases", "asked", "iso", "cases"),
     Clocked("pack", "oldest", "iso", "evidence"),
     Clocked("finding", "first_day", "iso", "findings"),
+    Clocked("review", "first_day", "iso", "findings"),
     Clocked("tombstone", "purged", "iso", "ledger"),
     Clocked("outbox", "time", "iso", "logs"),
 )

@@ -11,7 +11,6 @@ from conftest import ROOT, make_site
 from factory import ELSEWHERE, Row, acts, derived, edited, lake, page, reading, tunnel, utc
 from sqlalchemy import select
 
-from analytics import record as module
 from analytics.against import CHECKS
 from analytics.findings import Finding, findings
 from analytics.record import remember
@@ -297,21 +296,3 @@ def test_a_policy_that_changes_in_mid_week(
 
 def test_no_week_is_no_finding(site: Workspace, now: datetime) -> None:
     assert findings(site, WEEK[1], WEEK[0], now) == []
-
-
-def test_an_archive_is_judged_whole_once_and_recent_weeks_again(
-    site: Workspace, now: datetime, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[tuple[date, date]] = []
-
-    def spy(_: Workspace, first: date, last: date, __: datetime) -> list[Finding]:
-        asked.append((first, last))
-        return []
-
-    monkeypatch.setattr(module, "findings", spy)
-    days = [date(2026, 9, 1) + timedelta(days=n) for n in range(70)]  # weeks 36 to 45
-    weeks, _ = module.judge(site, days, 3, now)
-    assert (len(weeks), asked[-1][0]) == (11, date(2026, 8, 31))
-    weeks, _ = module.judge(site, [*days, date(2026, 11, 10)], 3, now)
-    assert weeks == ["2026-W44", "2026-W45", "2026-W46"]
-    assert module.judge(site, [], 3, now) == ([], [])
