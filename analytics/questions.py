@@ -78,6 +78,12 @@ class TeamWeek:
     work_low_min: float | None
     work_likely_min: float | None
     work_high_min: float | None
+    break_low_min: float | None = None
+    break_likely_min: float | None = None
+    break_high_min: float | None = None
+    outside_low_min: float | None = None
+    outside_likely_min: float | None = None
+    outside_high_min: float | None = None
 
 
 @dataclass(frozen=True)

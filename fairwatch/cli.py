@@ -52,6 +52,10 @@ app = typer.Typer(
 help_app = typer.Typer(help="What the codes and words mean.", no_args_is_help=True)
 for name, sub in (*GROUPS.items(), ("help", help_app)):
     app.add_typer(sub, name=name)
+PARTS = [
+    f"{part}_{bound}_min" for part in ("break", "outside") for bound in ("low", "likely", "high")
+]
+"""Columns of `usage` that programs get and a terminal has no room for."""
 NO_ROOM = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT)
 
 
@@ -179,7 +183,7 @@ def usage_(
     looking(ws, "usage", first, last, reason)
     gaps = feed_gaps(ws, first.date(), last.date(), place.now())
     found = usage(ws, first.date(), last.date(), gaps)
-    answer("Usage", UsageRow, found, csv_, json_)
+    answer("Usage", UsageRow, found, csv_, json_, PARTS)
 
 
 app.command("classify")(explain.classify)

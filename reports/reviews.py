@@ -63,8 +63,8 @@ def review(ws: Workspace, id_: str, act: Act, reason: str, by: str, now: datetim
     Raises NoSuchThing for a finding that is not on record, WrongUsage for a reason that is none,
     NotPermitted where the person concerned would decide about themselves.
     """
-    row = _on_record(ws, id_)
     text, who = _reason(reason), name_of(by, "--by")
+    row = _on_record(ws, id_)
     if act in ("dismiss", "refer") and same_person(ws, who, row.person):
         raise NotPermitted(
             f"finding {id_} is about {who}; somebody else has to decide. Their own word is put down "
