@@ -14,7 +14,7 @@ from analytics import said, terms
 from analytics.against import CHECKS, GRADES, NotEvaluated, Said, SpeaksAgainst
 from analytics.derive import HIGH_CAP_S, LIKELY_CAP_S, LOW_CAP_S, SESSION_S
 from analytics.engine import Engine
-from analytics.lookups import Looked, Panel, look_up
+from analytics.lookups import Looked, Panel, Shares, look_up
 from analytics.people import gap_days
 from analytics.questions import Week, feed_gaps, opened
 from config.policy import Policy
@@ -192,6 +192,9 @@ class BlockedRow:
     category: str
     denied: int
     reached: int
+    lines: int | None
+    embedded: int | None
+    background: int | None
 
 
 Row = TypeVar("Row", TimeRow, BlockedRow)
@@ -280,10 +283,10 @@ class _Judge:
         blocked = [self.policy.blocked_on(day) for day in self.days]
         words = {w for b in blocked for w in (*b.categories, *b.services, *b.hosts)}
         looked = self._look_up(groups, narrowed or words)
-        for key, found in groups.items():
+        for found in groups.values():
             measures = [_counted(r) for r in found]
             visits = sum(d.low for d in measures)
-            checks = said.counted_visits(rule, looked.shares.get(key), visits)
+            checks = said.counted_visits(rule, _lines(found), visits)
             threshold = blocked_threshold(rule)
             yield self._finding(found, measures, "visits", threshold, "C", looked, checks)
 
@@ -314,10 +317,10 @@ class _Judge:
         ws, rule, shares = self.ws, self.rule, looked.shares.get(key)
         of_week = [d for d in Week.parse(row.week).days if d in self.gaps]
         made: Checks = {
-            **checks,
-            "threshold": said.threshold(rule, threshold),
             "embedded_content": said.embedded(shares, len(on)),
             "background_traffic": said.background(shares, len(on)),
+            **checks,
+            "threshold": said.threshold(rule, threshold),
             "identity": said.identity(row.identity),
             "shared_device": said.shared_device(looked.devices.get(key)),
             "own_devices": said.own_devices(self.policy, looked.clients.get(key)),
@@ -361,6 +364,20 @@ class _Judge:
             "people": terms.digest([[terms.people_on(ws, d), sorted(ws.leave.on(d))] for d in days]),
             "sites": "; ".join(sites),
         }  # fmt: skip
+
+
+def _lines(rows: Sequence[BlockedRow]) -> Shares | None:
+    """The log lines behind visits; None where not all of them were counted."""
+    lines, embedded, background = (
+        [getattr(r, name) for r in rows] for name in ("lines", "embedded", "background")
+    )
+    if None in (*lines, *embedded, *background):
+        return None
+    all_, left = sum(lines), sum(embedded) + sum(background)
+    days = len({r.day for r in rows})
+    return Shares(
+        rows[0].user, rows[0].week, days, all_, all_ - left, sum(embedded), sum(background), 0
+    )
 
 
 def _counted(row: BlockedRow) -> DayMeasure:

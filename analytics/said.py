@@ -275,7 +275,10 @@ def counted_visits(
     rule: BlockedSite, shares: Shares | None, visits: float
 ) -> dict[str, Said | None]:
     """The checks that mean something else where visits are counted and not minutes."""
+    days = shares.days if shares else 0
     return {
+        "embedded_content": embedded(shares, days),
+        "background_traffic": background(shares, days),
         "interval": Said(
             "Refused requests are counted, not estimated; what a person meant by them the log does "
             "not say. A refused tunnel shows no page, so a link followed by mistake looks the same. "

@@ -178,6 +178,9 @@ BLOCKED = Dataset(
             ("category", WORD),
             ("denied", pa.int32()),
             ("reached", pa.int32()),
+            ("lines", pa.int32()),  # all that name the service; of them, left out as part of
+            ("embedded", pa.int32()),  # other sites' pages
+            ("background", pa.int32()),  # nobody's doing
         ]
     ),
     clock="day",

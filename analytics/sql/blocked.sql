@@ -4,20 +4,25 @@
 --      UTC instants)
 -- out: the columns of the dataset `blocked`; 407 asks for a password and denies nothing, widgets
 --      and frames on other sites' pages are nobody's attempt, repeats within a minute are one
-WITH tries AS (
+WITH named AS (
     SELECT
         "user", identity, service, category, verdict, time, bytes_down, method,
-        time - to_milliseconds(greatest(coalesce(duration_ms, 0), 0)) AS start
+        time - to_milliseconds(greatest(coalesce(duration_ms, 0), 0)) AS start,
+        CASE
+            WHEN role = 'api' OR verdict NOT IN ('denied', 'allowed') THEN 'background'
+            WHEN role <> 'site' OR path_role <> 'page' OR referrer <> service THEN 'embedded'
+            WHEN method NOT IN ('GET', 'POST', 'CONNECT') THEN 'background'
+            -- A tunnel that carried next to nothing showed nobody a page.
+            WHEN verdict = 'allowed' AND method = 'CONNECT' AND coalesce(bytes_down, 0) <= 5000
+            THEN 'background'
+            ELSE 'page'
+        END AS kind
     FROM events
     WHERE (
             service IN (SELECT service FROM blocked_services)
             OR category IN (SELECT category FROM blocked_categories)
         )
-      AND role = 'site'
-      AND coalesce(path_role, 'page') = 'page'
-      AND coalesce(referrer, service) = service
-      AND verdict IN ('denied', 'allowed')
-      AND method IN ('GET', 'POST', 'CONNECT')
+      AND "user" IS NOT NULL
       AND time >= $first AND time < $last
       AND (client IS NULL OR client NOT IN (SELECT client FROM own_clients))
 ),
@@ -30,24 +35,29 @@ others AS (
         time - to_milliseconds(greatest(coalesce(duration_ms, 0), 0)) AS start
     FROM events
     WHERE verdict = 'allowed' AND coalesce(role, 'site') = 'site'
-      AND "user" IN (SELECT "user" FROM tries WHERE method = 'CONNECT')
+      AND "user" IN (SELECT "user" FROM named WHERE method = 'CONNECT')
 ),
 
 led AS (
-    SELECT DISTINCT t."user", t.service, t.start
-    FROM tries AS t
+    SELECT DISTINCT n."user", n.service, n.start
+    FROM named AS n
     JOIN others AS o
-        ON o."user" = t."user"
-       AND o.start > t.start - to_seconds(2) AND o.start <= t.start
-       AND o.service IS DISTINCT FROM t.service
-    WHERE t.method = 'CONNECT'
+        ON o."user" = n."user"
+       AND o.start > n.start - to_seconds(2) AND o.start <= n.start
+       AND o.service IS DISTINCT FROM n.service
+    WHERE n.method = 'CONNECT' AND n.kind = 'page'
 ),
 
-deliberate AS (
-    SELECT t.*, time_bucket(to_minutes(1), t.time) AS minute
-    FROM tries AS t
-    LEFT JOIN led AS l ON l."user" = t."user" AND l.service = t.service AND l.start = t.start
-    WHERE t.method <> 'CONNECT' OR l.start IS NULL
+told AS (
+    SELECT
+        n.* EXCLUDE (kind),
+        CASE
+            WHEN n.kind = 'page' AND n.method = 'CONNECT' AND l.start IS NOT NULL THEN 'embedded'
+            ELSE n.kind
+        END AS kind,
+        time_bucket(to_minutes(1), n.time) AS minute
+    FROM named AS n
+    LEFT JOIN led AS l ON l."user" = n."user" AND l.service = n.service AND l.start = n.start
 )
 
 SELECT
@@ -56,11 +66,11 @@ SELECT
     $day::DATE AS day,
     service,
     min(category) AS category,
-    count(DISTINCT minute) FILTER (WHERE verdict = 'denied')::INTEGER AS denied,
-    -- A tunnel that carried next to nothing showed nobody a page.
-    count(DISTINCT minute) FILTER (
-        WHERE verdict = 'allowed' AND (method <> 'CONNECT' OR bytes_down > 5000)
-    )::INTEGER AS reached
-FROM deliberate
+    count(DISTINCT minute) FILTER (WHERE kind = 'page' AND verdict = 'denied')::INTEGER AS denied,
+    count(DISTINCT minute) FILTER (WHERE kind = 'page' AND verdict = 'allowed')::INTEGER AS reached,
+    count(*)::INTEGER AS lines,
+    count(*) FILTER (WHERE kind = 'embedded')::INTEGER AS embedded,
+    count(*) FILTER (WHERE kind = 'background')::INTEGER AS background
+FROM told
 GROUP BY "user", service
 HAVING denied > 0 OR reached > 0
