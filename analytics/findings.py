@@ -16,7 +16,8 @@ from analytics.derive import HIGH_CAP_S, LIKELY_CAP_S, LOW_CAP_S, SESSION_S
 from analytics.engine import Engine
 from analytics.lookups import Looked, Panel, Shares, look_up
 from analytics.people import gap_days
-from analytics.questions import Week, feed_gaps, opened
+from analytics.questions import FeedGap, Week, feed_gaps, opened
+from config.hours import day_bounds
 from config.policy import Policy
 from config.rules import EVERY_PART, AnyRule, BlockedSite, DayPart, TimeRule
 from workspace import Workspace
@@ -144,7 +145,7 @@ def judged(
     if not weeks:
         return Judgement([], [])
     start, end = weeks[0].first_day, weeks[-1].last_day
-    gaps = gap_days(ws, feed_gaps(ws, start, end, now))
+    gaps = _touched(ws, feed_gaps(ws, start, end, now))
     found: list[Finding] = []
     withheld: list[Withheld] = []
     with opened(ws, start, end) as engine:
@@ -160,6 +161,17 @@ def judged(
     # By person within a week: an order by minutes would be a table of who uses most.
     found.sort(key=lambda f: (f.first_day, f.person, f.rule))
     return Judgement(found, withheld)
+
+
+def _touched(ws: Workspace, gaps: Sequence[FeedGap]) -> set[date]:
+    """Days a gap lies in, at whatever hour: what a day lacks may speak for the person."""
+    touched = gap_days(ws, gaps)
+    for gap in gaps:
+        day = gap.start.astimezone(ws.settings.zone).date()
+        while day_bounds(day, ws.settings.zone)[0] < gap.end:
+            touched.add(day)
+            day += timedelta(days=1)
+    return touched
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,12 @@
 """The policy's language: each day by what was in force on it, and the same bytes whenever it is asked."""
 
 import json
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import yaml
 from conftest import ROOT, make_site
@@ -14,11 +16,14 @@ from hypothesis import strategies as st
 from test_config import refusal
 from test_findings import WEEK, against, ask
 
+from analytics import derive
 from analytics.findings import Finding, findings, time_threshold
 from analytics.people import usage
+from analytics.questions import FeedGap
 from config.leave import Away, Leave, read_leave
 from config.policy import Policy
 from config.rules import Effective, ExcessiveUse, WorkingHoursUse
+from lake.datasets import USAGE
 from workspace import Workspace, open_site
 
 B3: dict[str, Any] = yaml.safe_load((ROOT / "config/policies/b3.yaml").read_text())
@@ -83,6 +88,23 @@ def test_use_is_told_apart_by_the_part_of_the_day(site: Workspace, now: datetime
     assert day.low_min == pytest.approx(
         (day.work_low_min or 0) + (day.break_low_min or 0) + (day.outside_low_min or 0), abs=0.01
     )
+
+
+def test_parts_of_days_an_older_version_wrote_are_not_told_apart(
+    site: Workspace, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake(site, reading(WEEK[0], 20))
+    old = [f for f in USAGE.schema if not f.name.startswith(("break_", "outside_"))]
+    monkeypatch.setattr(
+        derive,
+        "DERIVED",
+        tuple(replace(d, schema=pa.schema(old)) if d is USAGE else d for d in derive.DERIVED),
+    )
+    monkeypatch.setattr(derive, "USAGE", replace(USAGE, schema=pa.schema(old)))
+    derived(site, now)
+    rows = [u for u in usage(site, WEEK[0], WEEK[0], []) if u.category == "social_media"]
+    assert [(u.break_low_min, u.outside_high_min) for u in rows] == [(None, None)]
+    assert rows[0].work_low_min == rows[0].low_min
 
 
 def test_a_week_s_sum(site: Workspace, now: datetime) -> None:
@@ -338,6 +360,19 @@ def test_a_policy_of_before_reads_as_it_did() -> None:
     assert [b.categories for b in policy.blocked] == [["gambling"]]
     assert policy.own_devices == []
     assert all(r.effective == Effective.model_validate({}) for r in policy.rules)
+
+
+def test_a_gap_at_night_withholds_the_day_too(
+    site: Workspace, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake(site, [r for d in WEEK[:4] for r in reading(d, 40)])
+    night = utc(f"{WEEK[1]} 23:30")
+    gap = FeedGap("main-proxy", night, night + timedelta(hours=2))
+    monkeypatch.setattr("analytics.findings.feed_gaps", lambda *_: [gap])
+    ws = changed(site, rules=[rule()])
+    assert told(ws, now) == [("ann", "r", [WEEK[0], WEEK[3]])]
+    (one,) = findings(ws, WEEK[0], WEEK[-1], now)
+    assert against(one)["missing data"].endswith(": 2.")
 
 
 def test_days_in_words() -> None:
