@@ -1,103 +1,33 @@
 """Findings: weeks that a rule of the policy asks a human to look at, and what speaks against them."""
 
 import hashlib
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from itertools import groupby
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pyarrow as pa
 
 from analytics import said, terms
-from analytics.against import CHECKS, GRADES, NotEvaluated, Said, SpeaksAgainst
+from analytics.against import GRADES, NotEvaluated, Said, SpeaksAgainst
 from analytics.derive import HIGH_CAP_S, LIKELY_CAP_S, LOW_CAP_S, SESSION_S
 from analytics.engine import Engine
-from analytics.lookups import Looked, Panel, Shares, look_up
+from analytics.finding import (
+    DayMeasure,
+    Finding,
+    Judgement,
+    Withheld,
+    blocked_threshold,
+    time_threshold,
+)
+from analytics.lookups import Host, Looked, Panel, Shares, look_up
 from analytics.people import gap_days
 from analytics.questions import FeedGap, Week, feed_gaps, opened
 from config.hours import day_bounds
 from config.policy import Policy
 from config.rules import EVERY_PART, AnyRule, BlockedSite, DayPart, TimeRule
 from workspace import Workspace
-
-
-@dataclass(frozen=True)
-class DayMeasure:
-    """One day of a finding: minutes as an interval, or counted visits to blocked sites."""
-
-    day: date
-    low: float
-    likely: float
-    high: float
-    note: str
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A matter to look at: never a verdict, never a rank.
-
-    Raises NotEvaluated where what speaks against it was not looked at in full, and ValueError for
-    evidence that never counts.
-    """
-
-    id: str
-    rule: str
-    kind: str
-    clauses: dict[str, str]
-    person: str
-    identity: str
-    week: str
-    first_day: date
-    last_day: date
-    unit: str
-    low: float
-    likely: float
-    high: float
-    threshold: str
-    grade: str
-    days: list[DayMeasure]
-    against: SpeaksAgainst
-    versions: dict[str, str]
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.against, SpeaksAgainst):
-            raise NotEvaluated(["what speaks against it"])
-        if self.grade not in GRADES:
-            raise ValueError(f"evidence of grade {self.grade} never counts")
-        if not self.days:
-            raise ValueError("a finding names its days")
-
-    @property
-    def facts(self) -> str:
-        """A digest of what the finding rests on; as long as it is the same, so is the matter."""
-        days = [(str(d.day), d.low, d.likely, d.high, d.note) for d in self.days]
-        return terms.digest([self.rule, self.person, self.week, self.unit, self.threshold, days])
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain data, days as ISO texts."""
-        whole = {**vars(self), "days": [asdict(d) for d in self.days], "facts": self.facts}
-        whole["against"] = [{**vars(a), "figures": dict(a.figures)} for a in self.against]
-        plain: dict[str, Any] = json.loads(json.dumps(whole, default=str))
-        return plain
-
-    @classmethod
-    def of(cls, plain: Mapping[str, Any]) -> "Finding":
-        """A finding as it was kept; raises NotEvaluated for one an earlier version judged by less."""
-        given = {f.name: plain[f.name] for f in fields(cls)}
-        days = [DayMeasure(**{**d, "day": date.fromisoformat(d["day"])}) for d in given["days"]]
-        against = {
-            a["check"].replace(" ", "_"): Said(a["text"], a.get("figures", {}))
-            for a in given["against"]
-        }
-        first, last = (date.fromisoformat(given[name]) for name in ("first_day", "last_day"))
-        checks = {name: against.get(name) for name in (c.replace(" ", "_") for c in CHECKS)}
-        return cls(**{
-            **given, "days": days, "first_day": first, "last_day": last,
-            "against": SpeaksAgainst.of(checks),
-        })  # fmt: skip
-
 
 DERIVED_BY = {
     "low_cap_s": str(LOW_CAP_S),
@@ -106,23 +36,6 @@ DERIVED_BY = {
     "session_s": str(SESSION_S),
 }
 """The numbers of the method, for whoever wants to compute a figure again."""
-
-
-@dataclass(frozen=True)
-class Withheld:
-    """A matter that could not be judged, and the checks that could not be made; it names nobody."""
-
-    week: str
-    rule: str
-    not_evaluated: list[str]
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """Weeks judged: what was found, by week, person and rule, and what could not be judged."""
-
-    found: list[Finding]
-    withheld: list[Withheld]
 
 
 def findings(ws: Workspace, first: date, last: date, now: datetime) -> list[Finding]:
@@ -148,6 +61,7 @@ def judged(
     gaps = _touched(ws, feed_gaps(ws, start, end, now))
     found: list[Finding] = []
     withheld: list[Withheld] = []
+    memory = _Memory()
     with opened(ws, start, end) as engine:
         for policy in ws.policies:
             of_policy = [d for w in weeks for d in w.days if ws.policy_on(d) is policy]
@@ -155,7 +69,7 @@ def judged(
                 days = [d for d in of_policy if rule.effective.covers(d)]
                 if not days:
                     continue
-                judge = _Judge(ws, engine, policy, rule, days, gaps & set(days), panel)
+                judge = _Judge(ws, engine, policy, rule, days, gaps & set(days), panel, memory)
                 for one in judge.findings():
                     found.append(one) if isinstance(one, Finding) else withheld.append(one)
     # By person within a week: an order by minutes would be a table of who uses most.
@@ -216,6 +130,28 @@ COLUMNS: dict[DayPart, str] = dict(
 )  # as questions call them
 
 
+@dataclass
+class _Memory:
+    """What is the same for many findings: a day's people, and a host's claims on a day."""
+
+    people: dict[date, str] = field(default_factory=dict)
+    hosts: dict[tuple[date, str, str | None], bool] = field(default_factory=dict)
+
+    def people_on(self, ws: Workspace, day: date) -> str:
+        if day not in self.people:
+            self.people[day] = terms.digest([terms.people_on(ws, day), sorted(ws.leave.on(day))])
+        return self.people[day]
+
+    def disputed(self, ws: Workspace) -> Callable[[Host], bool]:
+        def known(host: Host) -> bool:
+            key = (host.day, host.host, host.device_category)
+            if key not in self.hosts:
+                self.hosts[key] = said.is_disputed(ws, host)
+            return self.hosts[key]
+
+        return known
+
+
 @dataclass(frozen=True)
 class _Judge:
     """One rule of one policy on the days it holds; `gaps`: those of them the log has a hole in."""
@@ -227,6 +163,7 @@ class _Judge:
     days: Sequence[date]
     gaps: set[date]
     panel: Panel | None
+    memory: "_Memory"
 
     def findings(self) -> Iterator[Finding | Withheld]:
         self._tables()
@@ -338,7 +275,7 @@ class _Judge:
             "own_devices": said.own_devices(self.policy, looked.clients.get(key)),
             "leave_and_holidays": said.leave(ws, self.policy, row.user, on),
             "permitted_and_authorised_use": said.permitted(ws, self.policy, row.user, last),
-            "list_disputes": said.disputes(ws, looked.hosts.get(key)),
+            "list_disputes": said.disputes(looked.hosts.get(key), self.memory.disputed(ws)),
             "missing_data": said.missing(of_week),
             "calibration": said.calibration(ws, last),
         }
@@ -373,7 +310,7 @@ class _Judge:
             "policy text": terms.digest(policy.model_dump(mode="json")),
             f"rule {self.rule.id}": policy.version_of(self.rule),
             **{f"clause {c}": terms.digest(policy.clauses[c]) for c in self.rule.clauses},
-            "people": terms.digest([[terms.people_on(ws, d), sorted(ws.leave.on(d))] for d in days]),
+            "people": terms.digest([self.memory.people_on(ws, d) for d in days]),
             "sites": "; ".join(sites),
         }  # fmt: skip
 
@@ -396,38 +333,3 @@ def _counted(row: BlockedRow) -> DayMeasure:
     number = float(row.denied + row.reached)
     note = f"{row.category}: {row.denied} refused, {row.reached} let through"
     return DayMeasure(row.day, number, number, number, note)
-
-
-PARTS_IN_WORDS: dict[tuple[DayPart, ...], str] = {
-    ("working_time",): "in working time",
-    ("working_time", "breaks"): "in working time and breaks",
-    ("working_time", "outside_hours"): "outside breaks",
-    EVERY_PART: "a day",
-}
-
-
-def where(rule: TimeRule) -> str:
-    """The parts of the day a rule counts, in words."""
-    return PARTS_IN_WORDS[rule.counted]
-
-
-def time_threshold(rule: TimeRule) -> str:
-    """A rule's number of minutes in words."""
-    told = []
-    if rule.minutes is not None:
-        often = f"on at least {rule.days} days of a week"
-        told.append(f"more than {rule.minutes:g} minutes {where(rule)} {often}")
-    if rule.week_minutes is not None:
-        of_week = "" if rule.counted == EVERY_PART else f" {where(rule)}"
-        told.append(f"more than {rule.week_minutes:g} minutes{of_week} in a week")
-    return ", or ".join(told)
-
-
-def blocked_threshold(rule: BlockedSite) -> str:
-    """A rule's number of visits in words."""
-    told = []
-    if rule.attempts is not None:
-        told.append(f"{rule.attempts} refused visits")
-    if rule.reached is not None:
-        told.append(f"{rule.reached} {'' if told else 'visits '}let through")
-    return f"{' or '.join(told)} in a week"

@@ -10,7 +10,8 @@ from sqlalchemy import select
 from analytics import terms
 from analytics.against import NotEvaluated
 from analytics.derive import DERIVED
-from analytics.findings import Finding, Judgement, judged
+from analytics.finding import Finding, Judgement
+from analytics.findings import judged
 from analytics.questions import Week
 from lake import catalogue
 from lake.datasets import EVENTS

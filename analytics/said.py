@@ -1,6 +1,6 @@
 """The words of each check of a finding, from what was looked up; None where it could not be."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 
 import pyarrow as pa
@@ -196,12 +196,12 @@ def team(
     )
 
 
-def disputes(ws: Workspace, hosts: Sequence[Host] | None) -> Said | None:
+def disputes(hosts: Sequence[Host] | None, disputed: Callable[[Host], bool]) -> Said | None:
     """Whether lists, or the device itself, call the hosts something else."""
     if not hosts:
         return None
     rows = sum(h.rows for h in hosts)
-    open_ = [h for h in hosts if _disputed(ws, h)]
+    open_ = [h for h in hosts if disputed(h)]
     figures = {
         "hosts": len({h.host for h in hosts}),
         "disputed_hosts": len({h.host for h in open_}),
@@ -221,7 +221,8 @@ def disputes(ws: Workspace, hosts: Sequence[Host] | None) -> Said | None:
     )
 
 
-def _disputed(ws: Workspace, host: Host) -> bool:
+def is_disputed(ws: Workspace, host: Host) -> bool:
+    """Whether lists of the day, or the device, say something else of a host that may be named."""
     judged = ws.sites.on(host.day).judged(host.host)
     if judged.sensitive:
         return False

@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 import scheduler
-from analytics.findings import Finding
+from analytics.finding import Finding
 from errors import BadConfiguration, UnreadableInput
 from fairwatch import check, show
 from fairwatch.status import Status

@@ -13,7 +13,8 @@ from typing import Any
 from sqlalchemy import select
 
 from analytics import engine as questions
-from analytics.findings import DERIVED_BY, Finding
+from analytics.finding import Finding
+from analytics.findings import DERIVED_BY
 from analytics.people import ActivityRow, EventRow, UsageRow, activity, log_lines, usage
 from analytics.questions import FeedGap, feed_gaps
 from analytics.record import standing

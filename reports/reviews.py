@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from sqlalchemy import select
 
-from analytics.findings import Finding
+from analytics.finding import Finding
 from errors import NoSuchThing, NotPermitted, WrongUsage
 from reports.cases import name_of, same_person
 from state.tables import FINDING, REVIEW

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from analytics.findings import where
+from analytics.finding import where
 from analytics.questions import SMALLEST_GROUP, Week, feed_gaps, opened
 from errors import NoSuchThing
 from lake.files import write

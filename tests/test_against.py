@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from analytics import said
 from analytics.against import CHECKS, NotEvaluated, Said, SpeaksAgainst, plain
-from analytics.findings import DayMeasure, Finding
+from analytics.finding import DayMeasure, Finding
 from analytics.lookups import Clients, Shares
 
 NAMES = [f.name for f in fields(SpeaksAgainst)]
@@ -113,7 +113,7 @@ LACKING: list[tuple[str, Callable[[], Said | None]]] = [
     ("no tally", lambda: said.embedded(None, 3)),
     ("a day without one", lambda: said.background(SHARES, 3)),
     ("no addresses", lambda: said.shared_device(None)),
-    ("no hosts", lambda: said.disputes(None, [])),  # type: ignore[arg-type]
+    ("no hosts", lambda: said.disputes([], lambda _: True)),
     ("no other rule", lambda: said.other_rules(60, {})),
 ]
 

@@ -22,7 +22,7 @@ from conftest import ROOT, make_site, squid_line, write_lines
 import fairwatch.findings
 import reports.cases
 import retention
-from analytics.findings import Judgement
+from analytics.finding import Judgement
 from errors import EXPECTED, FairwatchError
 from fairwatch import cli, place
 from fairwatch.cli import app, main

@@ -12,7 +12,8 @@ from factory import ELSEWHERE, Row, acts, derived, edited, lake, page, reading, 
 from sqlalchemy import select
 
 from analytics.against import CHECKS
-from analytics.findings import Finding, findings
+from analytics.finding import Finding
+from analytics.findings import findings
 from analytics.record import remember
 from state.tables import FINDING
 from workspace import Workspace, open_site

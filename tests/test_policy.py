@@ -17,7 +17,8 @@ from test_config import refusal
 from test_findings import WEEK, against, ask
 
 from analytics import derive
-from analytics.findings import Finding, findings, time_threshold
+from analytics.finding import Finding, time_threshold
+from analytics.findings import findings
 from analytics.people import usage
 from analytics.questions import FeedGap
 from config.leave import Away, Leave, read_leave

@@ -12,7 +12,8 @@ from test_findings import WEEK, ask, office
 
 from analytics import record as module
 from analytics.derive import local_days
-from analytics.findings import Finding, Judgement, findings, judged
+from analytics.finding import Finding, Judgement
+from analytics.findings import findings, judged
 from analytics.questions import Week
 from analytics.record import judge, kept, remember, standing
 from lake import catalogue

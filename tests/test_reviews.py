@@ -11,7 +11,8 @@ from factory import derived, lake, reading
 from sqlalchemy import select
 from test_findings import WEEK, ask
 
-from analytics.findings import Finding, findings
+from analytics.finding import Finding
+from analytics.findings import findings
 from analytics.record import remember
 from errors import FairwatchError, NoSuchThing, NotPermitted, WrongUsage
 from reports import reviews

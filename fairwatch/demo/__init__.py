@@ -11,7 +11,8 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from analytics.derive import derive, local_days
-from analytics.findings import Finding, findings
+from analytics.finding import Finding
+from analytics.findings import findings
 from analytics.questions import Week
 from analytics.record import remember
 from config.document import read
