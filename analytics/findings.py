@@ -307,7 +307,7 @@ class _Judge:
         sites = sorted({ws.sites.on(day).version for day in days})
         return {
             "policy": f"{policy.id} {policy.version}",
-            "policy text": terms.digest(policy.model_dump(mode="json")),
+            "policy on these days": terms.digest([policy.held_on(d) for d in days]),
             f"rule {self.rule.id}": policy.version_of(self.rule),
             **{f"clause {c}": terms.digest(policy.clauses[c]) for c in self.rule.clauses},
             "people": terms.digest([self.memory.people_on(ws, d) for d in days]),

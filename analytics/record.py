@@ -48,7 +48,8 @@ def judge(
         return [], []
     recent = weeks[-1].before(again - 1).first_day
     known = _judged(ws)
-    made_of = {str(week): inputs(ws, week) for week in weeks}
+    people: People = {}
+    made_of = {str(week): inputs(ws, week, people) for week in weeks}
     due = [
         w
         for w in weeks
@@ -68,7 +69,11 @@ def judge(
     return names, found
 
 
-def inputs(ws: Workspace, week: Week) -> str | None:
+People = dict[tuple[int, ...], str]
+"""A digest of people by which rows of people.csv they are: most days have the same."""
+
+
+def inputs(ws: Workspace, week: Week, people: People | None = None) -> str | None:
     """A digest of what a week is judged on; None where part of it is purged."""
     lines = {(week.first_day + timedelta(days=i)).isoformat() for i in range(-1, 8)}
     days = {day.isoformat() for day in week.days}
@@ -83,7 +88,16 @@ def inputs(ws: Workspace, week: Week) -> str | None:
             for dataset in DERIVED
             for p in catalogue.parts(connection, dataset.name, week.days)
         ]
-    return terms.digest(made)
+    return terms.digest([made, [_terms(ws, day, people or {}) for day in week.days]])
+
+
+def _terms(ws: Workspace, day: date, people: People) -> tuple[object, ...]:
+    """What else than lines a day's judgement rests on; the minutes' own terms are in `made_from`."""
+    policy = ws.policy_on(day)
+    rows = tuple(number for number, row in enumerate(ws.people.rows) if row.on(day))
+    if rows not in people:
+        people[rows] = terms.digest(terms.people_on(ws, day))
+    return policy and policy.held_on(day), people[rows], sorted(ws.leave.on(day))
 
 
 def kept(ws: Workspace, weeks: Iterable[str]) -> list[Finding]:

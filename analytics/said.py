@@ -90,7 +90,8 @@ def own_devices(policy: Policy, found: Sequence[Client] | None) -> Said | None:
     """Whether the devices were the organisation's."""
     if found is None:
         return None
-    if not policy.own_devices:
+    days = {c.day for c in found}
+    if not any(o.effective.covers(day) for o in policy.own_devices for day in days):
         return Said(
             "The policy names no networks of people's own devices; whether the device was the "
             "organisation's has to be asked."

@@ -36,9 +36,11 @@ def tables(ws: Workspace, day: date, policy: Policy | None) -> dict[str, pa.Tabl
 
 
 def facts(ws: Workspace, day: date, policy: Policy | None) -> dict[str, Any]:
-    """All of the configuration that judging a day depends on, as plain data."""
+    """All of the configuration that the minutes of a day depend on, as plain data."""
+    own = [o for o in policy.own_devices if o.effective.covers(day)] if policy else []
     return {
-        "policy": policy.model_dump_json() if policy else None,
+        "policy": policy.id if policy else None,
+        "own_devices": [(o.networks, o.counted) for o in own],
         "people": [(user, *rest) for user, _, _, *rest in people_on(ws, day)],
         "day": str(day_bounds(day, ws.settings.zone)),
         **{name: table.to_pylist() for name, table in tables(ws, day, policy).items()},

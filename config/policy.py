@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from datetime import date
 from ipaddress import ip_address, ip_network
 from typing import Annotated, Any
@@ -152,14 +153,39 @@ class Policy(Model):
         return next((one for one in held if one.holds(address)), None)
 
     def version_of(self, rule: Rule) -> str:
-        """A digest of a rule as it stands, with the words it cites and the version of the policy."""
+        """A digest of a rule as it stands, with the words it cites and the version of the policy.
+
+        The day it ends is not in it: a rule that is ended judged its days by the same words.
+        """
         cited = {
             "policy": [self.id, self.version],
             "clauses": {c: self.clauses[c] for c in rule.clauses},
-            "rule": rule.model_dump(mode="json"),
+            "rule": rule.model_dump(mode="json", exclude={"effective"}),
+            "since": str(rule.effective.start),
         }
         text = json.dumps(cited, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def held_on(self, day: date) -> dict[str, Any]:
+        """Plain data of all a day is judged by; what holds on other days only is not in it."""
+
+        def held(parts: Sequence[Permitted | Exemption | OwnDevices]) -> list[dict[str, Any]]:
+            holding = [one for one in parts if one.effective.covers(day)]
+            return [one.model_dump(mode="json", exclude={"effective"}) for one in holding]
+
+        rules = [rule for rule in self.rules if rule.effective.covers(day)]
+        return {
+            "policy": [self.id, self.version],
+            "applies_to": self.applies_to,
+            "categories": self.categories,
+            "working_hours": self.working_hours.model_dump(mode="json"),
+            "holiday": self.holidays.on(day),
+            "permitted": held(self.permitted),
+            "exempt": held(self.exempt),
+            "own_devices": held(self.own_devices),
+            "blocked": self.blocked_on(day).model_dump(mode="json"),
+            "rules": {rule.id: self.version_of(rule) for rule in rules},
+        }
 
     def judges(self, day: date) -> bool:
         """Whether a day can be judged: in force, and after the people concerned were told."""

@@ -188,25 +188,44 @@ def test_judged_later_by_other_files_it_is_the_same(site: Workspace, now: dateti
                    ("policy: policy.yaml ", "policy: [policy.yaml, next.yaml] "),
                    ("# leave: leave.csv", "leave: leave.csv "),
                    ("# sites: [sites.yaml]", "sites: [sites.yaml]  "))  # fmt: skip
-    later = changed(later, effective={"from": date(2014, 4, 1), "to": None})
-    derived(later, now)
+    last, whole = (
+        next_week - timedelta(days=1),
+        yaml.safe_load((ws.folder / "policy.yaml").read_text()),
+    )
+    later = changed(
+        later,
+        effective={"from": date(2014, 4, 1), "to": last},
+        rules=[rule(effective={"to": last - timedelta(days=1)}), rule(minutes=5, effective={"from": last})],
+        permitted=[{"service": "facebook", "clause": "5.1", "effective": {"from": last}}],
+        exempt=[*whole["exempt"], {**whole["exempt"][0], "role": "x", "effective": {"from": last}}],
+        own_devices=[{"networks": ["10.0.0.0/8"], "clause": "5.1", "counted": False,
+                      "effective": {"from": last}}],
+        blocked=[{**whole["blocked"], "effective": {"to": WEEK[-1]}}],
+        holidays={**whole["holidays"], "extra": [next_week]},
+        clauses={**whole["clauses"], "9.9": "A new clause."},
+        title="A new title",
+    )  # fmt: skip
+    derived_again = sum(d.fresh for d in derived(later, now))
     found = findings(later, WEEK[0], WEEK[-1], now + timedelta(days=200))
     after = [f.as_json() for f in found]
     # That there is a list of leave now is said; nothing else differs.
     for plain in (*before, *after):
         plain["against"] = [a for a in plain["against"] if a["check"] != "leave and holidays"]
     assert json.dumps(after, sort_keys=True) == json.dumps(before, sort_keys=True)
+    assert derived_again == 0, "nor are the minutes of those days computed again"
 
 
 def test_versions_are_of_the_rule_the_clauses_and_the_day(site: Workspace, now: datetime) -> None:
     rows = [r for d in WEEK for r in reading(d, 40)]
     (one,) = ask(changed(site, rules=[rule()]), rows, now)
-    assert {"policy", "policy text", "rule r", "clause 5.1", "people", "sites"} == set(one.versions)
+    assert {"policy", "policy on these days", "rule r", "clause 5.1", "people", "sites"} == set(
+        one.versions
+    )
     stricter = changed(site, rules=[rule(minutes=29)])
     (other,) = findings(stricter, WEEK[0], WEEK[-1], now)
     assert other.id == one.id
     assert {k for k in one.versions if one.versions[k] != other.versions[k]} == {
-        "policy text", "rule r",
+        "policy on these days", "rule r",
     }  # fmt: skip
 
 
