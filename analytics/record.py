@@ -14,7 +14,7 @@ from analytics.finding import Finding, Judgement
 from analytics.findings import judged
 from analytics.questions import Week
 from lake import catalogue
-from lake.datasets import EVENTS
+from lake.datasets import EVENTS, FEED
 from state.tables import FINDING, META
 from workspace import Workspace
 
@@ -27,12 +27,10 @@ def standing(ws: Workspace, first: date, last: date, now: datetime) -> Judgement
     """
     fresh = judged(ws, first, last, now)
     days = [first + timedelta(days=i) for i in range((last - first).days + 1)]
-    settled = [str(w) for w in {Week.of(day) for day in days} if inputs(ws, w) is None]
-    then = {f.id: f for f in kept(ws, settled)}
-    found = {**{f.id: f for f in fresh.found}, **then}
-    ordered = sorted(found.values(), key=lambda f: (f.first_day, f.person, f.rule))
-    withheld = [w for w in fresh.withheld if w.week not in settled]
-    return Judgement(ordered, withheld)
+    then = {str(w) for w in {Week.of(day) for day in days} if inputs(ws, w) is None}
+    found = [f for f in fresh.found if f.week not in then] + kept(ws, then)
+    found.sort(key=lambda f: (f.first_day, f.person, f.rule))
+    return Judgement(found, [w for w in fresh.withheld if w.week not in then])
 
 
 def judge(
@@ -69,19 +67,29 @@ def judge(
     return names, found
 
 
+RHYTHM_DAYS = 28
+"""Days before a week by which the rhythm of its sources is told."""
+
 People = dict[tuple[int, ...], str]
 """A digest of people by which rows of people.csv they are: most days have the same."""
 
 
 def inputs(ws: Workspace, week: Week, people: People | None = None) -> str | None:
-    """A digest of what a week is judged on; None where part of it is purged."""
-    lines = {(week.first_day + timedelta(days=i)).isoformat() for i in range(-1, 8)}
-    days = {day.isoformat() for day in week.days}
+    """A digest of what a week is judged on; None where part of it is purged.
+
+    Part of it is what the weeks before tell of the sources' rhythm: without them a gap that was seen
+    when the week was judged would go unseen.
+    """
+    lines, days = _days(week, -1, 8), _days(week, 0, 7)
     with ws.state.read() as connection:
         gone = catalogue.buried(connection, EVENTS.name) & lines
         for dataset in DERIVED:
             gone |= catalogue.buried(connection, dataset.name) & days
         if gone:
+            return None
+        if _days(week, -RHYTHM_DAYS, 0) <= catalogue.buried(connection, FEED.name) and str(
+            week
+        ) in _judged(ws):
             return None
         made = [
             (p.dataset, p.day, p.made_from)
@@ -89,6 +97,11 @@ def inputs(ws: Workspace, week: Week, people: People | None = None) -> str | Non
             for p in catalogue.parts(connection, dataset.name, week.days)
         ]
     return terms.digest([made, [_terms(ws, day, people or {}) for day in week.days]])
+
+
+def _days(week: Week, first: int, last: int) -> set[str]:
+    """Days from so many after a week's Monday to before so many, as the catalogue writes them."""
+    return {(week.first_day + timedelta(days=i)).isoformat() for i in range(first, last)}
 
 
 def _terms(ws: Workspace, day: date, people: People) -> tuple[object, ...]:

@@ -8,6 +8,7 @@ from datetime import date, datetime, timedelta
 import pytest
 from factory import acts, derived, edited, lake, page, reading, utc
 from sqlalchemy import select, update
+from test_against import finding
 from test_findings import WEEK, ask, office
 
 from analytics import record as module
@@ -15,7 +16,7 @@ from analytics.derive import local_days
 from analytics.finding import Finding, Judgement
 from analytics.findings import findings, judged
 from analytics.questions import Week
-from analytics.record import judge, kept, remember, standing
+from analytics.record import inputs, judge, kept, remember, standing
 from lake import catalogue
 from state.tables import FINDING, META
 from workspace import Workspace
@@ -113,6 +114,25 @@ def test_what_was_found_stands_when_its_lines_are_gone(site: Workspace, now: dat
     assert _bodies(site) == before
     judge(site, WEEK, RECENT, now)
     assert _bodies(site) == before
+
+
+def test_what_was_judged_stays_when_the_weeks_that_tell_its_rhythm_are_gone(
+    site: Workspace, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gap that was seen then would go unseen now, and the day be held against somebody."""
+    lake(site, [r for day in WEEK[:2] for r in reading(day, 40)])
+    week = Week.of(WEEK[0])
+    assert night(site, now) == ([str(week)], [])
+    before = [(WEEK[0] - timedelta(days=n)).isoformat() for n in range(1, 29)]
+    monkeypatch.setattr(module, "judged", lambda *_: Judgement([finding()], []))
+    with site.state.change() as change:
+        catalogue.bury(change.connection, "feed", before[1:], now.isoformat())
+    assert inputs(site, week) is not None, "a day of them is there"
+    assert len(standing(site, WEEK[0], WEEK[-1], now).found) == 1
+    with site.state.change() as change:
+        catalogue.bury(change.connection, "feed", before[:1], now.isoformat())
+    assert inputs(site, week) is None
+    assert standing(site, WEEK[0], WEEK[-1], now) == Judgement([], [])
 
 
 def test_one_that_was_judged_by_less_is_not_shown(site: Workspace, now: datetime) -> None:
