@@ -10,7 +10,8 @@ WITH named AS (
         time - to_milliseconds(greatest(coalesce(duration_ms, 0), 0)) AS start,
         CASE
             WHEN role = 'api' OR verdict NOT IN ('denied', 'allowed') THEN 'background'
-            WHEN role <> 'site' OR path_role <> 'page' OR referrer <> service THEN 'embedded'
+            WHEN role <> 'site' OR path_role <> 'page' OR referrer NOT IN (service, 'search')
+            THEN 'embedded'
             WHEN method NOT IN ('GET', 'POST', 'CONNECT') THEN 'background'
             -- A tunnel that carried next to nothing showed nobody a page.
             WHEN verdict = 'allowed' AND method = 'CONNECT' AND coalesce(bytes_down, 0) <= 5000
