@@ -11,22 +11,36 @@ import pyarrow as pa
 from analytics import terms
 from analytics.engine import Engine, sql
 from config.hours import Interval, day_bounds
+from config.method import method_on
 from config.policy import Policy
 from lake import catalogue
 from lake.catalogue import Part
-from lake.datasets import ACTIVITY, BLOCKED, EVENTS, FEED, TALLY, USAGE, Dataset
+from lake.datasets import (
+    ACTIVITY,
+    BLOCKED,
+    EVENTS,
+    FEED,
+    SIGNS,
+    TALLY,
+    USAGE,
+    Dataset,
+)
 from lake.write import PartWriter, replace_day
 from workspace import Workspace
 
-LOW_CAP_S, LIKELY_CAP_S, HIGH_CAP_S = 60.0, 120.0, 300.0
-"""What one sign of use may stand for. Dwell times are Weibull with k < 1 (Liu, White, Dumais, SIGIR
-2010): most looks are short, so the likely cap is two minutes, with one and five as bounds."""
+LEAD = timedelta(hours=1)
+"""How much of the day before may reach into a day: a visit that midnight cuts in two."""
 
-SESSION_S = 30 * 60.0
-"""A visit is open for half an hour after its last navigation."""
+DERIVED: tuple[Dataset, ...] = (SIGNS, TALLY, ACTIVITY, USAGE, BLOCKED, FEED)
+STEPS = (
+    *("persons", "lines", "glimpses", "loads", "openers", "members", "beats", "judged", "marks"),
+    "contacts",
+)
+"""The visit model, question by question: each one's answer is a table for those after it."""
+SPENT = {"openers": ("lines",), "judged": ("beats",), "signs": ("openers", "members")}
+"""Tables that nothing reads after a step: the largest ones, let go for the sake of memory."""
 
-DERIVED: tuple[Dataset, ...] = (ACTIVITY, USAGE, TALLY, BLOCKED, FEED)
-QUESTIONS = ("marks", "contacts", "own", "activity", "usage", "tally", "blocked", "feed")
+QUESTIONS = (*STEPS, "own", *(d.name for d in DERIVED))
 Progress = Callable[[str, int], None]
 
 
@@ -79,7 +93,7 @@ def policy_facts(ws: Workspace, day: date) -> tuple[Policy | None, str]:
     facts = {
         **terms.facts(ws, day, policy),
         "questions": [hashlib.sha256(sql(q).encode()).hexdigest() for q in QUESTIONS],
-        "caps": [LOW_CAP_S, LIKELY_CAP_S, HIGH_CAP_S, SESSION_S],
+        "method": method_on(day).model_dump_json(),
     }
     text = json.dumps(facts, sort_keys=True, default=str)
     return policy, hashlib.sha256(text.encode()).hexdigest()
@@ -125,27 +139,26 @@ def _answer(
     ws: Workspace, day: date, bounds: Interval, policy: Policy | None, inputs: list[Part]
 ) -> dict[str, pa.Table]:
     first, last = bounds
+    method = method_on(day)
     limits = ws.settings.limits
     with Engine(ws.folder, threads=limits.threads, memory_mb=limits.memory_mb) as engine:
         engine.view(EVENTS, inputs)
         for name, table in terms.tables(ws, day, policy).items():
             engine.table(name, table)
         terms.own_devices(engine, day, policy)
-        engine.make(
-            "marks",
-            "marks",
-            first=first - timedelta(seconds=HIGH_CAP_S),
-            last=last,
-            low_cap=LOW_CAP_S,
-            likely_cap=LIKELY_CAP_S,
-            high_cap=HIGH_CAP_S,
-            session=SESSION_S,
-        )
-        engine.make("contacts", "contacts", first=first, last=last)
-        return {
-            ACTIVITY.name: engine.arrow("activity", ACTIVITY, first=first, last=last),
-            USAGE.name: engine.arrow("usage", USAGE, day=day, first=first, last=last),
-            TALLY.name: engine.arrow("tally", TALLY, day=day, first=first, last=last),
-            BLOCKED.name: engine.arrow("blocked", BLOCKED, day=day, first=first, last=last),
-            FEED.name: engine.arrow("feed", FEED, first=first, last=last),
+        engine.table("shims", pa.table({"host": pa.array(method.link_shims, pa.string())}))
+        given = {
+            **method.values,
+            "day": day,
+            "from": first - LEAD,
+            "first": first,
+            "last": last,
         }
+        for step in STEPS:
+            engine.make(step, step, **given)
+            engine.drop(*SPENT.get(step, ()))
+        answers = {}
+        for dataset in DERIVED:
+            answers[dataset.name] = engine.arrow(dataset.name, dataset, **given)
+            engine.drop(*SPENT.get(dataset.name, ()))
+        return answers

@@ -11,7 +11,6 @@ import pyarrow as pa
 
 from analytics import said, terms
 from analytics.against import GRADES, NotEvaluated, Said, SpeaksAgainst
-from analytics.derive import HIGH_CAP_S, LIKELY_CAP_S, LOW_CAP_S, SESSION_S
 from analytics.engine import Engine
 from analytics.finding import (
     DayMeasure,
@@ -25,17 +24,10 @@ from analytics.lookups import Host, Looked, Panel, Shares, look_up
 from analytics.people import gap_days
 from analytics.questions import FeedGap, Week, feed_gaps, opened
 from config.hours import day_bounds
+from config.method import method_on
 from config.policy import Policy
 from config.rules import EVERY_PART, AnyRule, BlockedSite, DayPart, TimeRule
 from workspace import Workspace
-
-DERIVED_BY = {
-    "low_cap_s": str(LOW_CAP_S),
-    "likely_cap_s": str(LIKELY_CAP_S),
-    "high_cap_s": str(HIGH_CAP_S),
-    "session_s": str(SESSION_S),
-}
-"""The numbers of the method, for whoever wants to compute a figure again."""
 
 
 def findings(ws: Workspace, first: date, last: date, now: datetime) -> list[Finding]:
@@ -312,6 +304,7 @@ class _Judge:
             **{f"clause {c}": terms.digest(policy.clauses[c]) for c in self.rule.clauses},
             "people": terms.digest([self.memory.people_on(ws, d) for d in days]),
             "sites": "; ".join(sites),
+            "method": "; ".join(sorted({method_on(day).version for day in days})),
         }  # fmt: skip
 
 

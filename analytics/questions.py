@@ -142,6 +142,15 @@ class TeamFigures:
     blocked: list[TeamBlocked]
 
 
+@dataclass(frozen=True)
+class TallySum:
+    """Lines that a rule took for something (docs/time-in-use.md)."""
+
+    taken_for: str
+    rule: str
+    rows: int
+
+
 @contextmanager
 def opened(ws: Workspace, first: date, last: date) -> Iterator[Engine]:
     """An engine over the derived datasets of local days `first` to `last`."""
@@ -154,6 +163,12 @@ def opened(ws: Workspace, first: date, last: date) -> Iterator[Engine]:
         for dataset in (ACTIVITY, USAGE, TALLY, BLOCKED, FEED):
             engine.view(dataset, catalogue.parts(connection, dataset.name, days))
         yield engine
+
+
+def tally_sums(ws: Workspace, first: date, last: date) -> list[TallySum]:
+    """Every line of local days `first` to `last`, by class and rule."""
+    with opened(ws, first, last) as engine:
+        return engine.rows("tally_sums", TallySum, first=first, last=last)
 
 
 def team_figures(

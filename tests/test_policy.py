@@ -218,9 +218,15 @@ def test_judged_later_by_other_files_it_is_the_same(site: Workspace, now: dateti
 def test_versions_are_of_the_rule_the_clauses_and_the_day(site: Workspace, now: datetime) -> None:
     rows = [r for d in WEEK for r in reading(d, 40)]
     (one,) = ask(changed(site, rules=[rule()]), rows, now)
-    assert {"policy", "policy on these days", "rule r", "clause 5.1", "people", "sites"} == set(
-        one.versions
-    )
+    assert {
+        "policy",
+        "policy on these days",
+        "rule r",
+        "clause 5.1",
+        "people",
+        "sites",
+        "method",
+    } == set(one.versions)
     stricter = changed(site, rules=[rule(minutes=29)])
     (other,) = findings(stricter, WEEK[0], WEEK[-1], now)
     assert other.id == one.id
