@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from analytics.derive import derive, local_days
-from analytics.findings import judge
 from analytics.questions import Week
+from analytics.record import judge
 from clock import believe_clock
 from errors import JobFailed, UnreadableInput
 from ingest.discover import discover
 from ingest.merge import merge
 from ingest.run import ingest
 from reports import mail
+from reports.reviews import open_matters
 from reports.weekly import index, weekly
 from retention import purge, sentence, verify
 from workspace import Workspace
@@ -63,7 +64,9 @@ def _activity(ws: Workspace, now: datetime) -> str:
 
 def _findings(ws: Workspace, now: datetime) -> str:
     weeks, found = judge(ws, local_days(ws), FINDING_WEEKS, now)
-    return f"{len(found)} matters to look at in {len(weeks)} weeks"
+    waiting = len(open_matters(ws, found))
+    closed = f"; {len(found) - waiting} dismissed before" if waiting < len(found) else ""
+    return f"{waiting} matters to look at in {len(weeks)} weeks{closed}"
 
 
 def _purge(ws: Workspace, now: datetime) -> str:

@@ -8,8 +8,9 @@ from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
 
+from analytics import terms
 from analytics.engine import Engine, sql
-from config.hours import Interval, WorkingHours, day_bounds
+from config.hours import Interval, day_bounds
 from config.method import method_on
 from config.policy import Policy
 from lake import catalogue
@@ -19,7 +20,6 @@ from lake.datasets import (
     BLOCKED,
     EVENTS,
     FEED,
-    INSTANT,
     SIGNS,
     TALLY,
     USAGE,
@@ -40,7 +40,7 @@ STEPS = (
 SPENT = {"openers": ("lines",), "judged": ("beats",), "signs": ("openers", "members")}
 """Tables that nothing reads after a step: the largest ones, let go for the sake of memory."""
 
-QUESTIONS = (*STEPS, *(d.name for d in DERIVED))
+QUESTIONS = (*STEPS, "own", *(d.name for d in DERIVED))
 Progress = Callable[[str, int], None]
 
 
@@ -91,19 +91,7 @@ def policy_facts(ws: Workspace, day: date) -> tuple[Policy | None, str]:
     """The policy a day is judged by, and a digest of all that judging it depends on."""
     policy = ws.policy_on(day)
     facts = {
-        "policy": policy.model_dump_json() if policy else None,
-        "people": sorted(
-            (p.user, sorted(p.roles), p.pattern.model_dump_json() if p.pattern else "")
-            for p in ws.people.rows
-            if p.on(day)
-        ),
-        "judged": [
-            str(day_bounds(day, ws.settings.zone)),
-            _hours(ws, day, policy).to_pylist(),
-            _excused(ws, day, policy).to_pylist(),
-            _blocked(policy).to_pylist(),
-            _categories(ws, policy).to_pylist(),
-        ],
+        **terms.facts(ws, day, policy),
         "questions": [hashlib.sha256(sql(q).encode()).hexdigest() for q in QUESTIONS],
         "method": method_on(day).model_dump_json(),
     }
@@ -154,11 +142,9 @@ def _answer(
     method = method_on(day)
     with Engine.of(ws) as engine:
         engine.view(EVENTS, inputs)
-        engine.table("hours", _hours(ws, day, policy))
-        engine.table("excused", _excused(ws, day, policy))
-        engine.table("categories", _categories(ws, policy))
-        engine.table("blocked_services", _blocked(policy))
-        engine.table("blocked_categories", _blocked_categories(policy))
+        for name, table in terms.tables(ws, day, policy).items():
+            engine.table(name, table)
+        terms.own_devices(engine, day, policy)
         engine.table("shims", pa.table({"host": pa.array(method.link_shims, pa.string())}))
         given = {
             **method.values,
@@ -175,59 +161,3 @@ def _answer(
             answers[dataset.name] = engine.arrow(dataset.name, dataset, **given)
             engine.drop(*SPENT.get(dataset.name, ()))
         return answers
-
-
-def _hours(ws: Workspace, day: date, policy: Policy | None) -> pa.Table:
-    """Working intervals: everybody's (user null), and those of people with a pattern of their own."""
-    rows: list[dict[str, object]] = []
-
-    def add(user: str | None, hours: WorkingHours) -> None:
-        spans = hours.on(day, ws.settings.zone)
-        # A person who does not work today needs a row of their own, or everybody's hours hold.
-        rows.extend({"user": user, "start": a, "end": b} for a, b in spans)
-        if not spans and user:
-            rows.append({"user": user, "start": None, "end": None})
-
-    if policy and not policy.holidays.on(day):
-        add(None, policy.working_hours)
-        for person in ws.people.rows:
-            if person.pattern and person.on(day):
-                pattern = person.pattern.model_copy(update={"breaks": policy.working_hours.breaks})
-                add(person.user, pattern)
-    schema = pa.schema([("user", pa.string()), ("start", INSTANT), ("end", INSTANT)])
-    return pa.Table.from_pylist(rows, schema=schema)
-
-
-def _excused(ws: Workspace, day: date, policy: Policy | None) -> pa.Table:
-    """Who may use what: permitted services for everybody, authorised work use by role."""
-    rows: list[dict[str, str | None]] = []
-    if policy:
-        rows += [{"user": None, "service": p.service} for p in policy.permitted]
-        for exemption in policy.exempt:
-            if not exemption.effective.covers(day):
-                continue
-            people = [p for p in ws.people.rows if p.on(day) and exemption.role in p.roles]
-            for person in people:
-                services: list[str | None] = [*exemption.services] or [None]
-                rows += [{"user": person.user, "service": s} for s in services]
-    schema = pa.schema([("user", pa.string()), ("service", pa.string())])
-    return pa.Table.from_pylist(rows, schema=schema)
-
-
-def _categories(ws: Workspace, policy: Policy | None) -> pa.Table:
-    """What the day's policy calls social media; where none is in force, what any of them does."""
-    policies = [policy] if policy else ws.policies
-    chosen = {c for p in policies for c in p.categories}
-    return pa.table({"category": pa.array(sorted(chosen), pa.string())})
-
-
-def _blocked(policy: Policy | None) -> pa.Table:
-    """Services the policy blocks by name or as a bare host."""
-    chosen = {*policy.blocked.services, *policy.blocked.hosts} if policy else set()
-    return pa.table({"service": pa.array(sorted(chosen), pa.string())})
-
-
-def _blocked_categories(policy: Policy | None) -> pa.Table:
-    """Categories the policy blocks, as the list in force on the day put hosts into them."""
-    chosen = policy.blocked.categories if policy else []
-    return pa.table({"category": pa.array(sorted(chosen), pa.string())})

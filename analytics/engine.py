@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 import pyarrow as pa
 
 from lake.catalogue import Part
-from lake.datasets import DATASETS, Dataset
+from lake.datasets import DATASETS, INSTANT, Dataset
 from lake.keys import DayKeys, plain
 from workspace import Workspace
 
@@ -20,6 +20,17 @@ R = TypeVar("R")
 AT_HAND = 500_000
 """Sealed rows that are opened once and held for all questions of an engine (some 50 MB); what is more is
 opened anew by each, a batch at a time."""
+
+TYPES = {
+    pa.string(): "VARCHAR",
+    pa.int16(): "SMALLINT",
+    pa.int32(): "INTEGER",
+    pa.int64(): "BIGINT",
+    pa.float64(): "DOUBLE",
+    pa.bool_(): "BOOLEAN",
+    pa.date32(): "DATE",
+    INSTANT: "TIMESTAMPTZ",
+}
 
 
 class Engine:
@@ -85,10 +96,11 @@ class Engine:
     def _unsealed(self, dataset: Dataset, paths: list[str]) -> Any:
         """Plain parts by DuckDB's own reader."""
         rows = self.connection.read_parquet(paths, union_by_name=True)
+        # Parts written before a column was there.
         missing = [f for f in dataset.schema if f.name not in rows.columns]
-        if words := [f.name for f in missing if pa.types.is_dictionary(f.type)]:
-            # Parts written before a column of words was there.
-            rows = rows.project(", ".join(["*", *(f'NULL::VARCHAR AS "{w}"' for w in words)]))
+        if missing:
+            new = [f'NULL::{_type(f.type)} AS "{f.name}"' for f in missing]
+            rows = rows.project(", ".join(["*", *new]))
         return rows
 
     def table(self, name: str, rows: pa.Table) -> None:
@@ -117,12 +129,23 @@ class Engine:
             raise TypeError(f"{question}.sql answers {columns}, {row.__name__} has {expected}")
         return [row(*values) for values in cursor.fetchall()]
 
+    def answers(self, question: str, **params: Any) -> list[tuple[Any, ...]]:
+        """A question's answer as plain rows."""
+        return self.connection.execute(sql(question), params).fetchall()
+
     def arrow(self, question: str, dataset: Dataset, **params: Any) -> pa.Table:
         """A question's answer in a dataset's schema and order; it stays as a table of its name."""
         self.make(question, question, **params)
         order = ", ".join(f'"{column}"' for column in dataset.sort)
         relation = self.connection.sql(f'FROM "{question}" ORDER BY {order}')
         return relation.to_arrow_table().select(dataset.schema.names).cast(dataset.schema)
+
+
+def _type(kind: pa.DataType) -> str:
+    """A column's type as DuckDB calls it."""
+    if pa.types.is_dictionary(kind):
+        return "VARCHAR"
+    return TYPES[kind]
 
 
 @cache

@@ -51,6 +51,12 @@ class UsageRow:
     work_high_min: float | None
     visits: int
     contacts: int
+    break_low_min: float | None
+    break_likely_min: float | None
+    break_high_min: float | None
+    outside_low_min: float | None
+    outside_likely_min: float | None
+    outside_high_min: float | None
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,12 @@ class TeamWeek:
     work_low_min: float | None
     work_likely_min: float | None
     work_high_min: float | None
+    break_low_min: float | None = None
+    break_likely_min: float | None = None
+    break_high_min: float | None = None
+    outside_low_min: float | None = None
+    outside_likely_min: float | None = None
+    outside_high_min: float | None = None
 
 
 @dataclass(frozen=True)
@@ -145,12 +151,6 @@ class TallySum:
     rows: int
 
 
-def tally_sums(ws: Workspace, first: date, last: date) -> list[TallySum]:
-    """Every line of local days `first` to `last`, by class and rule."""
-    with opened(ws, first, last) as engine:
-        return engine.rows("tally_sums", TallySum, first=first, last=last)
-
-
 @contextmanager
 def opened(ws: Workspace, first: date, last: date) -> Iterator[Engine]:
     """An engine over the derived datasets of local days `first` to `last`."""
@@ -159,9 +159,15 @@ def opened(ws: Workspace, first: date, last: date) -> Iterator[Engine]:
         Engine.of(ws) as engine,
         ws.state.read() as connection,
     ):
-        for dataset in (TALLY, ACTIVITY, USAGE, BLOCKED, FEED):
+        for dataset in (ACTIVITY, USAGE, TALLY, BLOCKED, FEED):
             engine.view(dataset, catalogue.parts(connection, dataset.name, days))
         yield engine
+
+
+def tally_sums(ws: Workspace, first: date, last: date) -> list[TallySum]:
+    """Every line of local days `first` to `last`, by class and rule."""
+    with opened(ws, first, last) as engine:
+        return engine.rows("tally_sums", TallySum, first=first, last=last)
 
 
 def team_figures(

@@ -12,7 +12,6 @@ from typing import Annotated
 import typer
 
 import scheduler
-from analytics.findings import findings, remember
 from analytics.people import ActivityRow, UsageRow, activity, usage
 from analytics.questions import feed_gaps
 from clock import believe_clock
@@ -32,7 +31,6 @@ from fairwatch.options import (
     derived,
     in_order,
     looking,
-    weeks,
     zone_of,
 )
 from fairwatch.people import who
@@ -52,6 +50,10 @@ app = typer.Typer(
 help_app = typer.Typer(help="What the codes and words mean.", no_args_is_help=True)
 for name, sub in (*GROUPS.items(), ("help", help_app)):
     app.add_typer(sub, name=name)
+PARTS = [
+    f"{part}_{bound}_min" for part in ("break", "outside") for bound in ("low", "likely", "high")
+]
+"""Columns of `usage` that programs get and a terminal has no room for."""
 NO_ROOM = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT)
 
 
@@ -183,32 +185,11 @@ def usage_(
     looking(ws, "usage", first, last, reason)
     gaps = feed_gaps(ws, first.date(), last.date(), place.now())
     found = usage(ws, first.date(), last.date(), gaps)
-    answer("Usage", UsageRow, found, csv_, json_)
+    answer("Usage", UsageRow, found, csv_, json_, PARTS)
 
 
 app.command("tally")(lines.tally)
 app.command("lines")(lines.lines)
-
-
-@app.command("findings")
-def findings_(
-    first: From,
-    last: To,
-    json_: AsJson = False,
-    reason: Why = ROUTINE,
-    site: Site = None,
-) -> None:
-    """Matters to look at, with clause, measure, range, grade, and what speaks against."""
-    in_order(first, last)
-    ws = derived(site)
-    looking(ws, "findings", first, last, reason)
-    found = findings(ws, first.date(), last.date(), place.now())
-    with ws.alone():
-        remember(ws, found, weeks(first.date(), last.date()), place.now())
-    if json_:
-        show.as_json({"findings": [f.as_json() for f in found]})
-    else:
-        answers.show_findings(found)
 
 
 app.command("classify")(explain.classify)

@@ -13,6 +13,7 @@ import retention
 import scheduler
 from errors import Overdue
 from fairwatch import answers, doctor, place, show
+from fairwatch.findings import findings_app
 from fairwatch.keys import keys_app
 from fairwatch.lists import lists_app
 from fairwatch.options import (
@@ -42,6 +43,7 @@ evidence_app = typer.Typer(help="Sealed packs for approved cases.", no_args_is_h
 retention_app = typer.Typer(help="The year: plan, purge, verify.", no_args_is_help=True)
 ledger_app = typer.Typer(help="Who did what.", no_args_is_help=True)
 GROUPS = {
+    "findings": findings_app,
     "report": report_app,
     "case": case_app,
     "evidence": evidence_app,

@@ -162,7 +162,7 @@ TALLY = Dataset(
 
 USAGE = Dataset(
     name="usage",
-    holds="minutes a person, day and category, as a union over services; working time apart",
+    holds="minutes a person, day and category, as a union; working time, breaks and the rest apart",
     schema=pa.schema(
         [
             ("user", WORD),
@@ -178,6 +178,12 @@ USAGE = Dataset(
             ("work_high_min", pa.float64()),
             ("visits", pa.int32()),
             ("contacts", pa.int32()),
+            ("break_low_min", pa.float64()),
+            ("break_likely_min", pa.float64()),
+            ("break_high_min", pa.float64()),
+            ("outside_low_min", pa.float64()),  # before, after and beside the working day
+            ("outside_likely_min", pa.float64()),
+            ("outside_high_min", pa.float64()),
         ]
     ),
     clock="day",
@@ -199,6 +205,9 @@ BLOCKED = Dataset(
             ("category", WORD),
             ("denied", pa.int32()),
             ("reached", pa.int32()),
+            ("lines", pa.int32()),  # all that name the service; of them, left out as part of
+            ("embedded", pa.int32()),  # other sites' pages
+            ("background", pa.int32()),  # nobody's doing
         ]
     ),
     clock="day",
@@ -309,7 +318,7 @@ STORES: tuple[Store, ...] = (
     Store(
         "configuration",
         (
-            *("*.yaml", "*.yml", "people*.csv", "devices*.csv", "addresses*.csv"),
+            *("*.yaml", "*.yml", "people*.csv", "leave*.csv", "devices*.csv", "addresses*.csv"),
             "formats/*.yaml",
             *("*.lock", ".lock"),
         ),
@@ -389,6 +398,7 @@ CLOCKED: tuple[Clocked, ...] = (
     Clocked("cases", "asked", "iso", "cases"),
     Clocked("pack", "oldest", "iso", "evidence"),
     Clocked("finding", "first_day", "iso", "findings"),
+    Clocked("review", "first_day", "iso", "findings"),
     Clocked("tombstone", "purged", "iso", "ledger"),
     Clocked("outbox", "time", "iso", "logs"),
 )

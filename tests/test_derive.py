@@ -106,16 +106,22 @@ def _busy_day(draw: random.Random) -> Iterator[Row]:
         )
 
 
-def test_a_changed_policy_derives_anew(site: Workspace, now: datetime) -> None:
+def test_a_changed_policy_derives_the_days_it_changes_anew(site: Workspace, now: datetime) -> None:
     lake(site, week_of_reading())
     derived(site, now)
     changed = edited(site, "policy.yaml", ('tuesday: ["09:00-17:00"]', 'tuesday: ["12:00-17:00"]'))
-    assert fresh(changed, now) == WEEK
+    assert fresh(changed, now) == [WEEK[1]], "the other days' hours are what they were"
     rows = {u.day: u for u in usage(changed, WEEK[0], WEEK[1], [], "ann")
             if u.category == "social_media"}  # fmt: skip
     assert rows[WEEK[0]].work_low_min == rows[WEEK[0]].low_min
     assert rows[WEEK[1]].work_low_min == 0
     assert fresh(changed, now) == []
+
+
+def test_a_number_of_a_rule_changes_no_minutes(site: Workspace, now: datetime) -> None:
+    lake(site, week_of_reading())
+    derived(site, now)
+    assert fresh(edited(site, "policy.yaml", ("minutes: 30 ", "minutes: 20 ")), now) == []
 
 
 def test_another_zone_derives_anew(site: Workspace, now: datetime) -> None:

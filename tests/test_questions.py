@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from analytics import against, findings, lists, people, questions
+from analytics import findings, lists, lookups, people, questions
 from analytics.derive import STEPS
 from analytics.engine import Engine, sql
 from analytics.engine import questions as names
@@ -30,7 +30,13 @@ SMALL: dict[str, dict[str, pa.DataType]] = {
     },
     "contacts": {"user": TEXT, "category": TEXT, "contacts": pa.int32()},
     "categories": {"category": TEXT},
-    "hours": {"user": TEXT, "start": INSTANT, "end": INSTANT},
+    "hours": {"user": TEXT, "start": INSTANT, "end": INSTANT, "part": TEXT},
+    "own": {"user": TEXT, "service": TEXT, "start": INSTANT},
+    "own_clients": {"client": TEXT},
+    "away": {"user": TEXT, "day": DAY},
+    "narrowed": {"word": TEXT},
+    "wanted": {"word": TEXT},
+    "asked_days": {"user": TEXT, "week": TEXT, "day": DAY},
     "excused": {"user": TEXT, "service": TEXT},
     "blocked_services": {"service": TEXT},
     "blocked_categories": {"category": TEXT},
@@ -53,14 +59,18 @@ SMALL: dict[str, dict[str, pa.DataType]] = {
 ROWS: dict[str, type[Any]] = {
     "evidence_rows": people.EventRow,
     "feed_gaps": questions.FeedGap,
-    "findings_blocked": findings._BlockedRow,
+    "finding_clients": lookups.Client,
+    "finding_gaps": lookups.Stretch,
+    "finding_hosts": lookups.Host,
+    "finding_shares": lookups.Shares,
+    "findings_blocked": findings.BlockedRow,
     "list_impact": lists.Impact,
     "stored_hosts": lists.StoredHost,
-    "findings_time": findings._TimeRow,
-    "peer_median": against.Peers,
+    "findings_time": findings.TimeRow,
+    "peer_median": lookups.Peers,
     "person_activity": people.ActivityRow,
     "person_usage": people.UsageRow,
-    "shared_clients": against.Clients,
+    "shared_clients": lookups.Clients,
     "tally_sums": questions.TallySum,
     "team_blocked": questions.TeamBlocked,
     "team_hours": questions.TeamHour,
@@ -75,7 +85,7 @@ CHAIN = {*STEPS, "signs", "tally"} - {"contacts"}
 KEPT = ("activity", "usage", "blocked", "feed")
 """Questions whose answers are datasets of the same name."""
 
-BETWEEN = ("contacts", "feed_days", "client_days")
+BETWEEN = ("contacts", "own", "clients", "feed_days", "client_days")
 """Questions whose answers other questions use."""
 
 
@@ -218,4 +228,4 @@ def test_a_row_with_other_fields_is_refused(engine: Engine) -> None:
     document = load("peer_median")
     params = _tables(engine, document, document["cases"][0])
     with pytest.raises(TypeError, match="answers"):
-        engine.rows("peer_median", against.Clients, **params)
+        engine.rows("peer_median", lookups.Clients, **params)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
 from config.document import read
-from config.policy import Effective
+from config.rules import Effective
 from errors import BadConfiguration
 
 NUMBER = re.compile(r"^(\d+(?:\.\d+)?) (s|B|share)$")
