@@ -10,22 +10,37 @@ import pyarrow as pa
 
 from analytics.engine import Engine, sql
 from config.hours import Interval, WorkingHours, day_bounds
+from config.method import method_on
 from config.policy import Policy
 from lake import catalogue
 from lake.catalogue import Part
-from lake.datasets import ACTIVITY, BLOCKED, EVENTS, FEED, INSTANT, USAGE, Dataset
+from lake.datasets import (
+    ACTIVITY,
+    BLOCKED,
+    EVENTS,
+    FEED,
+    INSTANT,
+    SIGNS,
+    TALLY,
+    USAGE,
+    Dataset,
+)
 from lake.write import PartWriter, replace_day
 from workspace import Workspace
 
-LOW_CAP_S, LIKELY_CAP_S, HIGH_CAP_S = 60.0, 120.0, 300.0
-"""What one sign of use may stand for. Dwell times are Weibull with k < 1 (Liu, White, Dumais, SIGIR
-2010): most looks are short, so the likely cap is two minutes, with one and five as bounds."""
+LEAD = timedelta(hours=1)
+"""How much of the day before may reach into a day: a visit that midnight cuts in two."""
 
-SESSION_S = 30 * 60.0
-"""A visit is open for half an hour after its last navigation."""
+DERIVED: tuple[Dataset, ...] = (SIGNS, TALLY, ACTIVITY, USAGE, BLOCKED, FEED)
+STEPS = (
+    *("persons", "lines", "glimpses", "loads", "openers", "members", "beats", "judged", "marks"),
+    "contacts",
+)
+"""The visit model, question by question: each one's answer is a table for those after it."""
+SPENT = {"openers": ("lines",), "judged": ("beats",), "signs": ("openers", "members")}
+"""Tables that nothing reads after a step: the largest ones, let go for the sake of memory."""
 
-DERIVED: tuple[Dataset, ...] = (ACTIVITY, USAGE, BLOCKED, FEED)
-QUESTIONS = ("marks", "contacts", "activity", "usage", "blocked", "feed")
+QUESTIONS = (*STEPS, *(d.name for d in DERIVED))
 Progress = Callable[[str, int], None]
 
 
@@ -90,7 +105,7 @@ def policy_facts(ws: Workspace, day: date) -> tuple[Policy | None, str]:
             _categories(ws, policy).to_pylist(),
         ],
         "questions": [hashlib.sha256(sql(q).encode()).hexdigest() for q in QUESTIONS],
-        "caps": [LOW_CAP_S, LIKELY_CAP_S, HIGH_CAP_S, SESSION_S],
+        "method": method_on(day).model_dump_json(),
     }
     text = json.dumps(facts, sort_keys=True, default=str)
     return policy, hashlib.sha256(text.encode()).hexdigest()
@@ -136,6 +151,7 @@ def _answer(
     ws: Workspace, day: date, bounds: Interval, policy: Policy | None, inputs: list[Part]
 ) -> dict[str, pa.Table]:
     first, last = bounds
+    method = method_on(day)
     with Engine.of(ws) as engine:
         engine.view(EVENTS, inputs)
         engine.table("hours", _hours(ws, day, policy))
@@ -143,23 +159,22 @@ def _answer(
         engine.table("categories", _categories(ws, policy))
         engine.table("blocked_services", _blocked(policy))
         engine.table("blocked_categories", _blocked_categories(policy))
-        engine.make(
-            "marks",
-            "marks",
-            first=first - timedelta(seconds=HIGH_CAP_S),
-            last=last,
-            low_cap=LOW_CAP_S,
-            likely_cap=LIKELY_CAP_S,
-            high_cap=HIGH_CAP_S,
-            session=SESSION_S,
-        )
-        engine.make("contacts", "contacts", first=first, last=last)
-        return {
-            ACTIVITY.name: engine.arrow("activity", ACTIVITY, first=first, last=last),
-            USAGE.name: engine.arrow("usage", USAGE, day=day, first=first, last=last),
-            BLOCKED.name: engine.arrow("blocked", BLOCKED, day=day, first=first, last=last),
-            FEED.name: engine.arrow("feed", FEED, first=first, last=last),
+        engine.table("shims", pa.table({"host": pa.array(method.link_shims, pa.string())}))
+        given = {
+            **method.values,
+            "day": day,
+            "from": first - LEAD,
+            "first": first,
+            "last": last,
         }
+        for step in STEPS:
+            engine.make(step, step, **given)
+            engine.drop(*SPENT.get(step, ()))
+        answers = {}
+        for dataset in DERIVED:
+            answers[dataset.name] = engine.arrow(dataset.name, dataset, **given)
+            engine.drop(*SPENT.get(dataset.name, ()))
+        return answers
 
 
 def _hours(ws: Workspace, day: date, policy: Policy | None) -> pa.Table:

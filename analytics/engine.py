@@ -1,5 +1,6 @@
 """DuckDB over the lake: views of the partitions the catalogue names, and questions kept in sql/*.sql."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import cache
@@ -99,12 +100,17 @@ class Engine:
     def make(self, name: str, question: str, **params: Any) -> None:
         """Keep a question's answer as a table for the questions that follow."""
         self.connection.execute(
-            f"CREATE OR REPLACE TEMP TABLE {name} AS {sql(question)}", params
+            f"CREATE OR REPLACE TEMP TABLE {name} AS {sql(question)}", _taken(question, params)
         ).fetchall()
+
+    def drop(self, *names: str) -> None:
+        """Let go of tables that no further question reads."""
+        for name in names:
+            self.connection.execute(f"DROP TABLE {name}")
 
     def rows(self, question: str, row: type[R], **params: Any) -> list[R]:
         """A question's answer as dataclass rows, whose fields are the answer's columns."""
-        cursor = self.connection.execute(sql(question), params)
+        cursor = self.connection.execute(sql(question), _taken(question, params))
         columns = [d[0] for d in cursor.description or []]
         expected = [f.name for f in fields(row)]  # type: ignore[arg-type]
         if columns != expected:
@@ -112,10 +118,10 @@ class Engine:
         return [row(*values) for values in cursor.fetchall()]
 
     def arrow(self, question: str, dataset: Dataset, **params: Any) -> pa.Table:
-        """A question's answer in a dataset's schema and order."""
-        self.connection.execute(f"CREATE OR REPLACE TEMP TABLE answer AS {sql(question)}", params)
+        """A question's answer in a dataset's schema and order; it stays as a table of its name."""
+        self.make(question, question, **params)
         order = ", ".join(f'"{column}"' for column in dataset.sort)
-        relation = self.connection.sql(f"FROM answer ORDER BY {order}")
+        relation = self.connection.sql(f'FROM "{question}" ORDER BY {order}')
         return relation.to_arrow_table().select(dataset.schema.names).cast(dataset.schema)
 
 
@@ -123,6 +129,18 @@ class Engine:
 def sql(question: str) -> str:
     """The text of a question."""
     return (Path(str(files("analytics"))) / "sql" / f"{question}.sql").read_text("utf-8")
+
+
+@cache
+def parameters(question: str) -> frozenset[str]:
+    """The names a question asks for as `$name`."""
+    body = re.sub(r"--[^\n]*", "", sql(question))
+    return frozenset(re.findall(r"\$([a-z_]+)", body))
+
+
+def _taken(question: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a question takes of what is given to a row of questions."""
+    return {name: value for name, value in given.items() if name in parameters(question)}
 
 
 def questions() -> list[str]:

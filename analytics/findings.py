@@ -23,7 +23,6 @@ from analytics.against import (
     team_text,
     threshold_text,
 )
-from analytics.derive import HIGH_CAP_S, LIKELY_CAP_S, LOW_CAP_S, SESSION_S
 from analytics.engine import Engine
 from analytics.people import gap_days
 from analytics.questions import FeedGap, Week, feed_gaps, opened
@@ -70,15 +69,6 @@ class Finding:
         """Plain data, days as ISO texts."""
         plain: dict[str, Any] = json.loads(json.dumps(asdict(self), default=str))
         return plain
-
-
-DERIVED_BY = {
-    "low_cap_s": str(LOW_CAP_S),
-    "likely_cap_s": str(LIKELY_CAP_S),
-    "high_cap_s": str(HIGH_CAP_S),
-    "session_s": str(SESSION_S),
-}
-"""The numbers of the method, for whoever wants to compute a figure again."""
 
 
 def findings(ws: Workspace, first: date, last: date, now: datetime) -> list[Finding]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from analytics.engine import Engine
 from config.hours import day_bounds
 from lake import catalogue
-from lake.datasets import ACTIVITY, BLOCKED, FEED, INSTANT, USAGE
+from lake.datasets import ACTIVITY, BLOCKED, FEED, INSTANT, TALLY, USAGE
 from workspace import Workspace
 
 SMALLEST_GROUP = 5
@@ -136,6 +136,21 @@ class TeamFigures:
     blocked: list[TeamBlocked]
 
 
+@dataclass(frozen=True)
+class TallySum:
+    """Lines that a rule took for something (docs/time-in-use.md)."""
+
+    taken_for: str
+    rule: str
+    rows: int
+
+
+def tally_sums(ws: Workspace, first: date, last: date) -> list[TallySum]:
+    """Every line of local days `first` to `last`, by class and rule."""
+    with opened(ws, first, last) as engine:
+        return engine.rows("tally_sums", TallySum, first=first, last=last)
+
+
 @contextmanager
 def opened(ws: Workspace, first: date, last: date) -> Iterator[Engine]:
     """An engine over the derived datasets of local days `first` to `last`."""
@@ -144,7 +159,7 @@ def opened(ws: Workspace, first: date, last: date) -> Iterator[Engine]:
         Engine.of(ws) as engine,
         ws.state.read() as connection,
     ):
-        for dataset in (ACTIVITY, USAGE, BLOCKED, FEED):
+        for dataset in (TALLY, ACTIVITY, USAGE, BLOCKED, FEED):
             engine.view(dataset, catalogue.parts(connection, dataset.name, days))
         yield engine
 

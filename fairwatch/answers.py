@@ -37,6 +37,9 @@ def show_checked(files: Sequence[check.Checked]) -> None:
         if one.first:
             verdicts = ", ".join(f"{n:,} {v}" for v, n in sorted(one.verdicts.items()))
             show.say(f"  from {one.first} to {one.last}; {verdicts}")
+        if one.fetches:
+            said = ", ".join(f"{n:,} {word}" for word, n in sorted(one.fetches.items()))
+            show.say(f"  the browser's own word: {said}")
         there = [name for name, found in one.present.items() if found]
         lacking = [name for name, found in one.present.items() if not found]
         show.say(f"  present: {', '.join(there) or 'nothing beyond addresses'}")

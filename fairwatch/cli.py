@@ -19,7 +19,7 @@ from analytics.people import ActivityRow, UsageRow, activity, usage
 from analytics.questions import feed_gaps
 from clock import believe_clock
 from errors import EXPECTED, CannotWrite, FairwatchError, UnreadableInput, WrongUsage
-from fairwatch import answers, check, demo, doctor, explain, keys, place, show, start
+from fairwatch import answers, check, demo, doctor, explain, keys, lines, place, show, start
 from fairwatch.check import Assumed
 from fairwatch.groups import GROUPS
 from fairwatch.options import (
@@ -186,6 +186,10 @@ def usage_(
     gaps = feed_gaps(ws, first.date(), last.date(), place.now())
     found = usage(ws, first.date(), last.date(), gaps)
     answer("Usage", UsageRow, found, csv_, json_)
+
+
+app.command("tally")(lines.tally)
+app.command("lines")(lines.lines)
 
 
 @app.command("findings")

@@ -127,13 +127,24 @@ def _number(day: date) -> int:
     return day.toordinal() - date(1970, 1, 1).toordinal()
 
 
+HANDOVER = re.compile(r"/(?:x?oauth\d*|openid(?:-connect)?|saml\d*|sso)(?:/|$)", re.IGNORECASE)
+"""One site signing a person in for another (OAuth 2.0, OpenID Connect, SAML): a hop, not a visit."""
+
+FILE = re.compile(
+    r"\.(?:m?js|css|map|json|xml|wasm|png|jpe?g|gif|webp|avif|svg|ico|woff2?|ttf|otf|eot|"
+    r"mp[34]|m4[as]|aac|ogg|webm|ts|m3u8|mpd)$",
+    re.IGNORECASE,
+)
+"""What a page loads, whatever content type the answer claims."""
+
+
 def path_role(path: str, service: Service) -> str:
-    """`embed`, `share` or `page`, by the service's paths."""
+    """`embed` or `share` by the service's paths, `file` by its ending, else `page`."""
     if any(p.match(path) for p in _patterns(tuple(service.embed_paths))):
         return "embed"
-    if any(p.match(path) for p in _patterns(tuple(service.share_paths))):
+    if any(p.match(path) for p in _patterns(tuple(service.share_paths))) or HANDOVER.search(path):
         return "share"
-    return "page"
+    return "file" if FILE.search(path) else "page"
 
 
 @cache

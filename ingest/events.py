@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from config.method import methods
 from ingest.classify import OTHER, UNNAMED, Class, Classifier, path_role
 from ingest.formats.arrays import TEXT, codes_to_text, constant, encoded, text_of
 from ingest.formats.block import Parsed, Reject
@@ -17,6 +18,7 @@ from ingest.leases import NOBODY, Owners
 from lake.datasets import EVENTS
 
 DAY_MS = 86_400_000
+SEARCH = "search"
 METHODS = frozenset(
     [
         "GET",
@@ -174,6 +176,8 @@ class Enricher:
             "referrer": text_of(encoded(rows["referrer"]), lambda r: _referrer(classifier, r)),
             "content_type": text_of(encoded(rows["content_type"]), _media_type),
             "grain": encoded(rows["grain"]),
+            "fetch": encoded(rows["fetch"]),
+            "fetch_site": encoded(rows["fetch_site"]),
             "bytes_down": rows["bytes_down"],
             "bytes_up": rows["bytes_up"],
             "source": constant(source, count),
@@ -305,7 +309,11 @@ class Enricher:
 def _referrer(classifier: Classifier, referrer: str) -> str | None:
     match = re.match(r"^(?:[a-zA-Z][a-zA-Z0-9+.-]*:)?//([^/?#]*)", referrer)
     host = host_of(match[1])[0] if match else None
-    return (classifier.of(host).service or OTHER) if host else None
+    if not host:
+        return None
+    service = classifier.of(host).service
+    # A search engine's results are links: what comes from there was clicked on.
+    return service or (SEARCH if methods()[-1].is_search_engine(host) else OTHER)
 
 
 def _witnessed(

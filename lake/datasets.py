@@ -47,11 +47,16 @@ EVENTS = Dataset(
             ("role", WORD),  # site | asset | api | embed
             ("category", WORD),
             ("device_category", WORD),  # the device's own word as a category of the policy | other
-            ("path_role", WORD),  # page | embed | share
+            ("path_role", WORD),  # page | file | embed | share
             ("path", WORD),  # only where the site's settings ask for it
-            ("referrer", WORD),  # a service's id | other
+            ("referrer", WORD),  # a service's id | search | other
             ("content_type", WORD),
             ("grain", WORD),  # page | tunnel | contact: what kind of sign a line can be
+            (
+                "fetch",
+                WORD,
+            ),  # (a word of SQL: quote it) person | navigation | frame | part: the browser's own word
+            ("fetch_site", WORD),  # none | same-origin | same-site | cross-site: who began it
             ("bytes_down", pa.int64()),
             ("bytes_up", pa.int64()),
             ("source", WORD),
@@ -109,6 +114,49 @@ ACTIVITY = Dataset(
     day="local",
     keep="activity",
     sort=("user", "start", "service"),
+    personal=("user",),
+)
+
+SIGNS = Dataset(
+    name="signs",
+    holds="what each line of a listed service was taken for, and by which rule",
+    schema=pa.schema(
+        [
+            ("user", WORD),
+            ("service", WORD),
+            ("category", WORD),
+            ("time", INSTANT),  # the line's beginning
+            ("class", WORD),  # visit | continuation | embedded | action | background
+            ("rule", WORD),  # docs/time-in-use.md
+            ("file", pa.int32()),
+            ("line", pa.int64()),
+        ]
+    ),
+    clock="time",
+    day="local",
+    keep="events",
+    sort=("user", "time", "file", "line"),
+    personal=("user",),
+)
+
+TALLY = Dataset(
+    name="tally",
+    holds="lines a person, day, service, class and rule: they add up to the lines read",
+    schema=pa.schema(
+        [
+            ("user", WORD),
+            ("day", pa.date32()),
+            ("service", WORD),  # null: a site outside the policy's categories
+            ("category", WORD),
+            ("class", WORD),  # of SIGNS, or unknown
+            ("rule", WORD),
+            ("rows", pa.int64()),
+        ]
+    ),
+    clock="day",
+    day="local",
+    keep="usage",
+    sort=("user", "service", "rule"),
     personal=("user",),
 )
 
@@ -172,7 +220,7 @@ FEED = Dataset(
 )
 
 DATASETS: dict[str, Dataset] = {
-    d.name: d for d in (EVENTS, REJECTS, ACTIVITY, USAGE, BLOCKED, FEED)
+    d.name: d for d in (EVENTS, REJECTS, SIGNS, TALLY, ACTIVITY, USAGE, BLOCKED, FEED)
 }
 
 

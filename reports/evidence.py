@@ -13,9 +13,10 @@ from typing import Any
 from sqlalchemy import select
 
 from analytics import engine as questions
-from analytics.findings import DERIVED_BY, Finding, findings
+from analytics.findings import Finding, findings
 from analytics.people import ActivityRow, EventRow, UsageRow, activity, log_lines, usage
 from analytics.questions import FeedGap, feed_gaps
+from config.method import methods
 from config.policy import Policy, Reason
 from errors import NotPermitted, ProofFailed
 from lake.age import first_day_kept
@@ -137,9 +138,11 @@ def _content(ws: Workspace, case: Case, now: datetime) -> tuple[dict[str, bytes]
         "findings.json": json.dumps(
             [worded(f.as_json()) for f in found], indent=1, sort_keys=True
         ).encode(),
-        "configuration/versions.json": json.dumps(
-            {**ws.versions, **DERIVED_BY}, indent=1, sort_keys=True
-        ).encode(),
+        "configuration/versions.json": json.dumps(ws.versions, indent=1, sort_keys=True).encode(),
+        **{
+            f"configuration/method-{m.version}.json": m.model_dump_json(indent=1).encode()
+            for m in methods()
+        },
         "configuration/policy.json": policy.model_dump_json(indent=1, by_alias=True).encode(),
         **{
             f"configuration/questions/{name}.sql": questions.sql(name).encode()

@@ -33,7 +33,7 @@ USAGE = "user,day,category,low_min,likely_min,high_min,grade"
 ROW = [
     *("line", "time", "user", "client_ip", "method", "scheme", "host", "port", "path", "status"),
     *("verdict", "device_category", "bytes_down", "bytes_up", "duration_ms", "referrer_host"),
-    *("content_type", "user_agent"),
+    *("content_type", "user_agent", "fetch", "fetch_site"),
 ]
 HOSTILE = (
     "[red]eve[/red]",
@@ -526,6 +526,8 @@ def test_check_logs_rows_are_the_contract_s(call: Call, tmp_path: Path, keep_url
         "referrer_host": None,
         "content_type": "text/html",
         "user_agent": None,
+        "fetch": None,
+        "fetch_site": None,
         "url": 0,
     }
     assert (second["scheme"], second["host"], second["port"], second["path"]) == (

@@ -15,7 +15,7 @@ WITH tries AS (
         )
       AND role = 'site'
       AND coalesce(path_role, 'page') = 'page'
-      AND coalesce(referrer, service) = service
+      AND coalesce(referrer, service) IN (service, 'search')
       AND verdict IN ('denied', 'allowed')
       AND method IN ('GET', 'POST', 'CONNECT')
       AND time >= $first AND time < $last

@@ -28,12 +28,15 @@ RAW = pa.schema(
         ("user_agent", pa.dictionary(pa.int32(), pa.string())),
         ("device_category", pa.dictionary(pa.int32(), pa.string())),
         ("grain", pa.dictionary(pa.int32(), pa.string())),
+        ("fetch", pa.dictionary(pa.int32(), pa.string())),
+        ("fetch_site", pa.dictionary(pa.int32(), pa.string())),
     ]
 )
 """What every format hands on; a field the log does not have is null. Bytes: down = to the client.
 
 `grain`: page (a request with its path), tunnel (a connection with at most a name), contact (what a
-sensor or resolver saw: that a host was contacted, never for how long).
+sensor or resolver saw: that a host was contacted, never for how long). `fetch`, `fetch_site`: what the
+browser itself says of the request (ingest/formats/fetching.py).
 """
 
 ZONELESS = "its time carries no zone and the source has no `timezone`"

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest.formats import envelopes, mapping
+from ingest.formats import envelopes, fetching, mapping
 from ingest.formats.block import HASH, NOTHING_SAID, RAW, Block, Given, IntArray, Parsed, Reject
 from ingest.formats.columns import Split
 from ingest.formats.description import Description, Layout
@@ -218,7 +218,7 @@ class Described:
                 continue
             own = _delimited_as(layout, header, some)
             columns, rejects, _ = _split(own, some, header.names)
-            own = completed(own, columns) if own.synonyms else own
+            own = completed(own, columns) if own.synonyms else fetching.in_header(own, header.names)
             part = mapping.rows(own, self.description.kind, columns, header.given(given))
             part.rejects += rejects
             parts.append(part)
