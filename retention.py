@@ -69,6 +69,7 @@ class Run:
     ws: Workspace
     now: datetime
     chosen: list[Item]
+    confirmed: bool = False
     verification: Verification | None = None
 
     @property
@@ -146,10 +147,7 @@ def purge(
     not let it go on, and Overdue where something is still there. Killed or stopped at any point,
     the next purge goes on from there. `after` hears of every step that ended.
     """
-    decisions = planned(ws, now)
-    believe_clock(ws, now, confirmed=confirmed)
-    _guard_share(ws, decisions, confirmed)
-    run = Run(ws, now, [d.item for d in decisions if d.remove])
+    run = Run(ws, now, [], confirmed=confirmed)
     for name, step in STEPS:
         try:
             step(run)
@@ -160,6 +158,14 @@ def purge(
     if not run.verification.clean:
         raise Overdue(sentence(run.verification))
     return Purge(run.chosen, run.verification)
+
+
+def _choose(run: Run) -> None:
+    """What is due, unless the clock or the settings would delete what nobody expects."""
+    decisions = planned(run.ws, run.now)
+    believe_clock(run.ws, run.now, confirmed=run.confirmed)
+    _guard_share(run.ws, decisions, run.confirmed)
+    run.chosen = [d.item for d in decisions if d.remove]
 
 
 def _intend(run: Run) -> None:
@@ -253,6 +259,7 @@ def _say(run: Run) -> None:
 
 
 STEPS: tuple[tuple[str, Callable[[Run], None]], ...] = (
+    ("plan", _choose),
     ("intent", _intend),
     ("mark", _mark),
     ("keys", _destroy_keys),

@@ -9,14 +9,16 @@ due byte gone, every kept byte unchanged, the ledger's chain whole, catalogue an
 """
 
 import argparse
+import multiprocessing
 import random
 import shutil
-import signal
 import sys
 import tempfile
 import time
 import traceback
 from collections import Counter
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from measure import RESULTS, ROOT, machine
@@ -24,31 +26,53 @@ from measure import RESULTS, ROOT, machine
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from factory import again
-from purgelab import build, ends_well, kept, no_word_without_the_deed, start
+from purgelab import NOW, build, ends_well, kept, no_word_without_the_deed
 
-from retention import STEPS
+from retention import STEPS, purge
 from workspace import open_site
+
+CONTEXT = multiprocessing.get_context("forkserver")
+
+
+def child(folder: str, told: Connection) -> None:
+    """A purge that says each step as it ends."""
+    ws = open_site(Path(folder), "bench")
+    told.send("ready")
+    with ws.alone():
+        purge(ws, NOW, after=told.send)
+
+
+def started(folder: Path) -> tuple[ForkServerProcess, Connection]:
+    """A purge in a process of its own, forked from one that has everything imported."""
+    hears, tells = CONTEXT.Pipe(duplex=False)
+    process = CONTEXT.Process(target=child, args=(str(folder), tells))
+    process.start()
+    tells.close()
+    assert hears.recv() == "ready"
+    return process, hears
 
 
 def struck(folder: Path, delay: float) -> str:
     """Kill a purge so many seconds after it began; the last step it had ended."""
-    process = start(folder)
-    assert process.stdout is not None
-    process.stdout.readline()
+    process, hears = started(folder)
     time.sleep(delay)
-    process.send_signal(signal.SIGKILL)
-    said = process.communicate()[0].split()
-    return said[-1] if said else "nothing"
+    process.kill()
+    process.join()
+    last = "ready"
+    try:
+        while True:
+            last = hears.recv()
+    except EOFError:
+        return last
 
 
 def unhurt(template: Path, work: Path) -> float:
     """Seconds a purge takes from its first word to its last."""
-    folder = copied(template, work)
-    process = start(folder)
-    assert process.stdout is not None
-    process.stdout.readline()
+    process, hears = started(copied(template, work))
     began = time.perf_counter()
-    process.communicate()
+    process.join()
+    assert process.exitcode == 0
+    hears.close()
     return time.perf_counter() - began
 
 

@@ -266,7 +266,7 @@ STORES: tuple[Store, ...] = (
     ),
     Store(
         "ledger",
-        ("ledger/*.jsonl", "ledger/heads.json", "ledger/.lock"),
+        ("ledger/*.jsonl", "ledger/heads.json", "ledger/heads.tmp", "ledger/.lock"),
         "ledger",
         "segment",
         "ledger",
@@ -317,6 +317,55 @@ STORES: tuple[Store, ...] = (
         "never",
         None,
         "written by hand; holds no events",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """What leaves the site folder, or is looked for in vain in it: nobody's look reaches it."""
+
+    name: str
+    what: str
+    ends: str
+
+
+ELSEWHERE: tuple[Elsewhere, ...] = (
+    Elsewhere(
+        "backups",
+        "copies of the site folder, and snapshots of its disk",
+        "by their own expiry; partitions in them cannot be read once their day's key is destroyed",
+    ),
+    Elsewhere(
+        "object-store versions",
+        "older versions and deleted objects of a bucket the folder or its backups are in",
+        "by the bucket's own rule for old versions; sealed partitions with their key. A look lists files, "
+        "not versions",
+    ),
+    Elsewhere(
+        "mail",
+        "pages and alarms handed to the SMTP server; there is no spool here",
+        "by the recipients' own rules. A mail file put into the site folder is looked into",
+    ),
+    Elsewhere(
+        "exports",
+        "what a command printed, and where a person put that",
+        "by that person. Put into the site folder it is claimed by nobody, and named once it is old",
+    ),
+    Elsewhere(
+        "logs as delivered",
+        "the proxy's own files outside incoming/, on servers and in buckets: only read",
+        "by the proxy's rotation",
+    ),
+    Elsewhere(
+        "downloads",
+        "a list under way, in the system's folder for temporary files; holds no events",
+        "with the command",
+    ),
+    Elsewhere(
+        "caches",
+        "none: DuckDB's spill lies in work/ and goes with the question, or with the next run",
+        "-",
     ),
 )
 

@@ -36,7 +36,7 @@ PEACE: dict[str, tuple[str, str]] = {
     "a cache buster": ("a.log", "{y}.123 161 10.0.0.1 GET http://x.example/?_=1400000000123 ann\n"),
     "sizes": ("a.log", "{y} ann 1500000000 GET\n{y} ann 1200000000 GET\n{y} ann 1300000000 GET\n{y} ann 1110000000 GET\n"),
     "ids by name": ("a.json", '[{"id": 1500000000, "ts": {y}}, {"id": 1500000001, "ts": {y}}, {"id": 1500000002}]'),
-    "telephones by name": ("people export.csv", "name,phone,mobile\nann,1273555123,1400000000\nbob,1273555124,1400000001\n"),
+    "telephones by name": ("contacts.csv", "name,phone,mobile\nann,1273555123,1400000000\nbob,1273555124,1400000001\n"),
     "expiry by name": ("a.json", '{"expires_at": 1500000000, "cache_ttl": 1400000000}'),
     "a duration": ("a.log", "time_taken=1500000000 ts={y}\n"),
     "a decimal": ("a.csv", "x,y\n0.1762074000,1\n"),
