@@ -78,6 +78,11 @@ class CannotWrite(FairwatchError):
     meaning = "cannot write: the disk is full, or the site folder may not be written to"
 
 
+class NotPublished(FairwatchError):
+    exit_code = 16
+    meaning = "not published: a checkpoint was made but could not be put outside the machine"
+
+
 EXPECTED: tuple[type[FairwatchError], ...] = (
     WrongUsage,
     BadConfiguration,
@@ -93,5 +98,6 @@ EXPECTED: tuple[type[FairwatchError], ...] = (
     NoSuchThing,
     AlreadyThere,
     CannotWrite,
+    NotPublished,
 )
 """All expected failures in the order of their codes; help and docs are made from this table."""

@@ -12,7 +12,7 @@ from errors import JobFailed, UnreadableInput
 from ingest.discover import discover
 from ingest.merge import merge
 from ingest.run import ingest
-from reports import mail
+from reports import checkpoints, mail
 from reports.weekly import index, weekly
 from retention import purge, sentence, verify
 from workspace import Workspace
@@ -79,6 +79,15 @@ def _verify(ws: Workspace, now: datetime) -> str:
     return sentence(verification)
 
 
+def _checkpoint(ws: Workspace, now: datetime) -> str:
+    made = checkpoints.make(ws, now)
+    if ws.settings.dpo is not None and ws.settings.dpo.mail == "all":
+        made = checkpoints.mailed(ws, made, now)
+    checkpoints.refuse_unpublished(made)
+    told = f"{made.checkpoint.size} acts signed; {', '.join(made.published) or 'kept here alone'}"
+    return told if made.stamped else f"{told}; no time stamp"
+
+
 def _weekly(ws: Workspace, now: datetime) -> str:
     week = Week.of(now.astimezone(ws.settings.zone).date()).before(1)
     derive(ws, now)
@@ -93,6 +102,7 @@ ACTIVITY = Step("activity", "derive intervals, daily sums and feed rhythm", _act
 FINDINGS = Step("findings", "judge the last weeks by the policy", _findings)
 PURGE = Step("purge", "remove what is past its limit", _purge)
 VERIFY = Step("verify", "look into every file for what is overdue", _verify)
+CHECKPOINT = Step("checkpoint", "sign the ledger and hand that outside", _checkpoint)
 REPORTS = Step("reports", "write (and mail) last week's pages for managers", _weekly)
 
 JOBS: dict[str, Job] = {
@@ -100,8 +110,8 @@ JOBS: dict[str, Job] = {
     for job in (
         Job(
             "nightly",
-            "ingest → activity → findings → purge → verify",
-            (INGEST, ACTIVITY, FINDINGS, PURGE, VERIFY),
+            "ingest → activity → findings → purge → verify → checkpoint",
+            (INGEST, ACTIVITY, FINDINGS, PURGE, VERIFY, CHECKPOINT),
             "nightly",
         ),
         Job(

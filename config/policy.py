@@ -123,6 +123,7 @@ class Policy(Model):
     notice: Notice
     applies_to: list[str]
     clauses: dict[str, str]
+    retention: str | None = None
     purposes: list[str]
     reasons: list[Reason]
     categories: list[str]
@@ -139,6 +140,7 @@ class Policy(Model):
         cited += [(f"exemption of role {e.role}", e.clause) for e in self.exempt]
         cited += [(f"permitted service {p.service}", p.clause) for p in self.permitted]
         cited += [(f"reason {r.id}", r.clause) for r in self.reasons]
+        cited += [("retention", self.retention)] if self.retention else []
         for what, clause in cited:
             if clause not in self.clauses:
                 raise ValueError(

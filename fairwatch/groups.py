@@ -1,6 +1,5 @@
 """Commands in groups: managers' reports, cases, evidence, the year, the ledger."""
 
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -27,6 +26,7 @@ from fairwatch.options import (
     week_of,
 )
 from fairwatch.people import people_app
+from fairwatch.proving import ledger_app
 from lake.files import sha256
 from reports import cases, evidence, mail
 from reports.weekly import index, weekly
@@ -35,7 +35,6 @@ report_app = typer.Typer(help="Managers' summaries.", no_args_is_help=True)
 case_app = typer.Typer(help="The documented way to a named person's data.", no_args_is_help=True)
 evidence_app = typer.Typer(help="Sealed packs for approved cases.", no_args_is_help=True)
 retention_app = typer.Typer(help="The year: plan, purge, verify.", no_args_is_help=True)
-ledger_app = typer.Typer(help="Who did what.", no_args_is_help=True)
 GROUPS = {
     "report": report_app,
     "case": case_app,
@@ -161,22 +160,6 @@ def retention_verify(json_: AsJson = False, site: Site = None) -> None:
     answers.show_verification(found, json_)
     if not found.clean:
         raise Overdue(retention.sentence(found))
-
-
-@ledger_app.command("verify")
-def ledger_verify(json_: AsJson = False, site: Site = None) -> None:
-    """Check the whole chain; names the first line that does not fit."""
-    ws = place.opened(site)
-    lines, head = ws.ledger.verify(ws.state.noted())
-    show.as_json({"lines": lines, "head": head, "whole": True}) if json_ else show.say(f"{lines} acts, unbroken; head {head}")  # fmt: skip
-
-
-@ledger_app.command("export")
-def ledger_export(site: Site = None) -> None:
-    """All acts as JSON lines, as they stand in the segments."""
-    ws = place.opened(site)
-    for path in ws.ledger.segments():
-        sys.stdout.write(path.read_text("utf-8"))
 
 
 def _case(made: cases.Case, json_: bool, told: str) -> None:

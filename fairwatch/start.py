@@ -6,8 +6,12 @@ from pathlib import Path
 from config.document import read
 from config.settings import Settings
 from errors import AlreadyThere, WrongUsage
+from proofs.signing import Keys
 
-FOLDERS = ("lake", "state", "ledger", "reports", "evidence", "logs", "work", "incoming")
+FOLDERS = (
+    *("lake", "state", "ledger", "checkpoints", "certificates", "reports", "evidence"),
+    *("logs", "work", "incoming"),
+)
 
 
 def policies() -> list[str]:
@@ -18,7 +22,7 @@ def policies() -> list[str]:
 def init(
     folder: Path, policy: str, *, name: str | None = None, timezone: str | None = None
 ) -> list[Path]:
-    """Write fairwatch.yaml, policy.yaml and people.csv; never over files that are there.
+    """Write fairwatch.yaml, policy.yaml, people.csv and a signing key; never over what is there.
 
     Raises WrongUsage for an unknown policy, AlreadyThere where one of the files exists.
     """
@@ -46,6 +50,9 @@ def init(
     for file_name, text in content.items():
         (folder / file_name).write_text(text, "utf-8")
     read(folder / "fairwatch.yaml", Settings)
+    keys = Keys(folder / "keys")
+    if not keys.exist:
+        keys.make()
     return [folder / n for n in content]
 
 

@@ -61,19 +61,7 @@ class Keys:
     @cached_property
     def public(self) -> bytes:
         """The 32 bytes of the public key in use. Raises NoSuchThing, Damaged."""
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-        from cryptography.hazmat.primitives.serialization import load_pem_public_key
-
-        path = self.folder / PUBLIC
-        try:
-            found = load_pem_public_key(path.read_bytes())
-        except FileNotFoundError:
-            raise NoSuchThing(f"{path}: there is no such file; restore it from a backup.") from None
-        except ValueError:
-            found = None
-        if not isinstance(found, Ed25519PublicKey):
-            raise Damaged(f"{path}: is no Ed25519 public key in PEM; restore it from a backup.")
-        return found.public_bytes_raw()
+        return public_key(self.folder / PUBLIC)
 
     @property
     def public_pem(self) -> bytes:
@@ -186,6 +174,22 @@ class Keys:
     def _forget(self) -> None:
         for name in ("public", "rotations"):
             self.__dict__.pop(name, None)
+
+
+def public_key(path: Path) -> bytes:
+    """The 32 bytes of an Ed25519 public key in PEM. Raises NoSuchThing, Damaged."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    try:
+        found = load_pem_public_key(path.read_bytes())
+    except FileNotFoundError:
+        raise NoSuchThing(f"{path}: there is no such file; restore it from a backup.") from None
+    except ValueError:
+        found = None
+    if not isinstance(found, Ed25519PublicKey):
+        raise Damaged(f"{path}: is no Ed25519 public key in PEM; restore it from a backup.")
+    return found.public_bytes_raw()
 
 
 def signed(note: Note, public: bytes) -> bool:

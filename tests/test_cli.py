@@ -339,6 +339,12 @@ def _already_there(site: Path) -> Sequence[str]:
     return ("init", str(site), "--policy", "b3")
 
 
+def _not_published(site: Path) -> Sequence[str]:
+    with (site / "fairwatch.yaml").open("a") as settings:
+        settings.write("checkpoints: {folder: not-mounted}\n")
+    return ("ledger", "checkpoint")
+
+
 REACHED: dict[int, Callable[[Path], Sequence[str]]] = {
     2: lambda _: ("run", "nosuch"),
     3: _bad_configuration,
@@ -353,6 +359,7 @@ REACHED: dict[int, Callable[[Path], Sequence[str]]] = {
     13: _no_such_case,
     14: _already_there,
     15: _cannot_write,
+    16: _not_published,
 }
 """How each expected failure is met; 5 (locked) has tests of its own."""
 
