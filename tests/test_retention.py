@@ -262,13 +262,12 @@ def test_the_intent_precedes_the_deed(
 ) -> None:
     ws = aged(site)
     said: list[list[str]] = []
-    real = retention._unlink
 
-    def watched(*args: object) -> None:
+    def watched(path: Path) -> None:
         said.append([line.act["act"] for line in ws.ledger.lines()])
-        real(*args)  # type: ignore[arg-type]
+        remove(path)
 
-    monkeypatch.setattr(retention, "_unlink", watched)
+    monkeypatch.setattr(retention, "remove", watched)
     run_purge(ws, now)
     assert "purge intent" in said[0]
     assert "purge done" not in said[0]
