@@ -79,7 +79,7 @@ class CannotWrite(FairwatchError):
 
 
 class NotPublished(FairwatchError):
-    exit_code = 16
+    exit_code = 17
     meaning = "not published: a checkpoint was made but could not be put outside the machine"
 
 

@@ -13,8 +13,9 @@ from ingest.discover import discover
 from ingest.merge import merge
 from ingest.run import ingest
 from reports import checkpoints, mail
+from reports.bundle import purge_certified
 from reports.weekly import index, weekly
-from retention import purge, sentence, verify
+from retention import sentence, verify
 from workspace import Workspace
 
 FINDING_WEEKS = 3
@@ -67,9 +68,11 @@ def _findings(ws: Workspace, now: datetime) -> str:
 
 
 def _purge(ws: Workspace, now: datetime) -> str:
-    done = purge(ws, now)
+    done, issued = purge_certified(ws, now)
     index(ws)
-    return f"{len(done.removed)} items removed; {sentence(done.verification)}"
+    issued.refuse_undelivered()
+    told = f"{len(done.removed)} items removed; {sentence(done.verification)}"
+    return f"{told} Certificate {issued.certificate.id}"
 
 
 def _verify(ws: Workspace, now: datetime) -> str:
@@ -100,7 +103,7 @@ def _weekly(ws: Workspace, now: datetime) -> str:
 INGEST = Step("ingest", "read what is new in the configured sources", _ingest)
 ACTIVITY = Step("activity", "derive intervals, daily sums and feed rhythm", _activity)
 FINDINGS = Step("findings", "judge the last weeks by the policy", _findings)
-PURGE = Step("purge", "remove what is past its limit", _purge)
+PURGE = Step("purge", "remove what is past its limit, and certify it", _purge)
 VERIFY = Step("verify", "look into every file for what is overdue", _verify)
 CHECKPOINT = Step("checkpoint", "sign the ledger and hand that outside", _checkpoint)
 REPORTS = Step("reports", "write (and mail) last week's pages for managers", _weekly)

@@ -1,7 +1,7 @@
 """The year: what is due, why, its removal, and the fresh look that alone may say it is gone."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from errors import CannotWrite, Overdue, UnsafeDeletion
 from lake import catalogue
 from lake.age import due, first_day_kept
 from lake.datasets import CLOCKED, DATASETS, STORES, Store
-from lake.files import remove
+from lake.files import remove, sha256
 from lake.witness.look import days, files, look
 from lake.witness.site import Verification as Verification
 from lake.witness.site import sentence as sentence
@@ -36,6 +36,9 @@ class Item:
     oldest: date
     rows: int
     kind: str  # partition | row | file | segment
+    first: str = ""  # instants of its oldest and newest event, where the catalogue knows them
+    last: str = ""
+    sha256: str = ""  # of its file; filled in for what goes
 
 
 @dataclass(frozen=True)
@@ -102,10 +105,7 @@ def inventory(ws: Workspace, limit_of: dict[str, date] | None = None) -> list[It
     items: list[Item] = []
     with ws.state.read() as connection:
         for name in DATASETS:
-            items += [
-                Item(name, part.path, instant(part.oldest).date(), part.rows, "partition")
-                for part in catalogue.parts(connection, name)
-            ]
+            items += [_partition(name, part) for part in catalogue.parts(connection, name)]
         items += _aged_rows(connection)
     items += [
         Item("ledger", str(path.relative_to(ws.folder)), _segment_start(path), 0, "segment")
@@ -120,6 +120,20 @@ def inventory(ws: Workspace, limit_of: dict[str, date] | None = None) -> list[It
         if seen.oldest:
             items.append(Item(store.name, relative, seen.oldest, seen.rows, "file"))
     return items
+
+
+def _partition(dataset: str, part: catalogue.Part) -> Item:
+    first, last = instant(part.oldest), instant(part.newest)
+    return Item(
+        dataset,
+        part.path,
+        first.date(),
+        part.rows,
+        "partition",
+        first=first.isoformat(timespec="seconds"),
+        last=last.isoformat(timespec="seconds"),
+        sha256=part.sha256,
+    )
 
 
 def planned(ws: Workspace, now: datetime) -> list[Decision]:
@@ -144,7 +158,7 @@ def purge(
     decisions = planned(ws, now)
     believe_clock(ws, now, confirmed=confirmed)
     _guard_share(ws, decisions, confirmed)
-    run = Run(ws, now, [d.item for d in decisions if d.remove])
+    run = Run(ws, now, [_sealed(ws, d.item) for d in decisions if d.remove])
     for name, step in STEPS:
         try:
             step(run)
@@ -180,6 +194,8 @@ def _mark(run: Run) -> None:
         for item in partitions:
             catalogue.bury(change.connection, item.store, [item.name.split("/")[2]], run.id)
         gone = _delete_rows(change, run.ws, run.now)
+        rows = {table: count for table, count in gone.items() if count}
+        change.act("purge marks", time=run.now, actor=run.ws.actor, purge=run.id, rows=rows)
     run.chosen = [replace(i, rows=gone[i.name]) if i.kind == "row" else i for i in run.chosen]
 
 
@@ -370,11 +386,23 @@ def _segment_start(path: Path) -> date:
 
 
 def _told(items: Sequence[Item]) -> list[dict[str, Any]]:
-    """Items as the ledger tells them: no names of people are in them."""
+    """Items as the ledger tells them, and certificates by it; what is not known is left out."""
     return [
-        {"store": i.store, "name": i.name, "rows": i.rows, "oldest": i.oldest.isoformat()}
+        {
+            key: value
+            for key, value in {**asdict(i), "oldest": i.oldest.isoformat()}.items()
+            if value
+        }
         for i in items
     ]
+
+
+def _sealed(ws: Workspace, item: Item) -> Item:
+    """An item with the digest of its file, while there is one."""
+    path = ws.folder / item.name
+    if item.kind not in ("file", "segment") or not path.is_file():
+        return item
+    return replace(item, sha256=sha256(path))
 
 
 def _counted(items: Sequence[Item]) -> dict[str, dict[str, int]]:

@@ -28,7 +28,7 @@ from fairwatch.options import (
 from fairwatch.people import people_app
 from fairwatch.proving import ledger_app
 from lake.files import sha256
-from reports import cases, evidence, mail
+from reports import bundle, cases, certificate, evidence, mail
 from reports.weekly import index, weekly
 
 report_app = typer.Typer(help="Managers' summaries.", no_args_is_help=True)
@@ -147,10 +147,47 @@ def retention_purge(confirm: Confirm = False, json_: AsJson = False, site: Site 
     ws = place.opened(site)
     with ws.alone():
         ws.note_settings(place.now())
-        done = retention.purge(ws, place.now(), confirmed=confirm)
+        done, issued = bundle.purge_certified(ws, place.now(), confirmed=confirm)
         index(ws)
     told = retention.sentence(done.verification)
-    show.as_json({"removed": done.removed, **done.verification.as_json()}) if json_ else show.say(f"{len(done.removed)} items removed. {told}")  # fmt: skip
+    if json_:
+        show.as_json({"removed": done.removed, **done.verification.as_json(),
+                      "certificate": issued.path})  # fmt: skip
+    else:
+        show.say(f"{len(done.removed)} items removed. {told}\nCertificate: {issued.path}")
+    issued.refuse_undelivered()
+
+
+@retention_app.command("certificate")
+def retention_certificate(
+    purge: Annotated[
+        str | None,
+        typer.Option(
+            "--purge", help="The act of a purge, or `last`; without it: what is kept now."
+        ),
+    ] = None,
+    json_: AsJson = False,
+    site: Site = None,
+) -> None:
+    """A signed bundle: what was removed, what remains, what may be in backups until when."""
+    ws = opened(site)
+    with ws.alone():
+        of = certificate.newest(ws) if purge == "last" else purge
+        issued = bundle.certify(ws, place.now(), of)
+    if json_:
+        show.as_json({"path": issued.path, "sha256": issued.sha256, "mailed": issued.mailed,
+                      "checkpoint": issued.checkpoint.as_json(),
+                      "certificate": issued.certificate.as_json()})  # fmt: skip
+    else:
+        show.say(f"{issued.sha256}  {issued.path}")
+        show.say(f"mailed: {issued.mailed}" if issued.mailed else "mailed to nobody")
+        for gap in issued.checkpoint.gaps:
+            show.say(f"gap: {gap}")
+    issued.refuse_undelivered()
+    if not issued.certificate.clean:
+        raise Overdue(
+            "The certificate says that it is not clean; see `fairwatch retention verify`."
+        )
 
 
 @retention_app.command("verify")

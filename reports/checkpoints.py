@@ -29,12 +29,12 @@ from workspace import Workspace
 
 FOLDER, KEYS = "checkpoints", "keys"
 NOWHERE = (
-    "It is kept on this machine alone (neither `checkpoints.folder` nor `dpo` is set in "
-    "fairwatch.yaml): whoever rewrites ledger and database together is not found out."
+    "The ledger's checkpoints stay on this machine alone (neither `checkpoints.folder` nor `dpo` with "
+    "`mail` is set in fairwatch.yaml): whoever rewrites ledger and database together is not found out."
 )
 NO_STAMP = (
-    "No time stamp authority is set (`checkpoints.timestamp` in fairwatch.yaml): its time is this "
-    "machine's own word."
+    "No time stamp authority is set (`checkpoints.timestamp` in fairwatch.yaml): the times of "
+    "checkpoints are this machine's own word."
 )
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import delete
 
 from errors import Damaged, NotPublished, ProofFailed
 from fairwatch.cli import main
-from lake import witness
+from lake.witness.look import claimed_by, look
 from ledger import GENESIS, Ledger, canonical
 from proofs import consistency, inclusion, stamp
 from proofs.signing import Keys
@@ -343,11 +343,11 @@ def test_checkpoints_grow_old_with_the_ledger(site: Workspace) -> None:
 
 def test_the_witness_knows_when_a_checkpoint_was_made(site: Workspace) -> None:
     path = make(site, START).path
-    store = witness.claimed_by(f"checkpoints/{path.name}")
-    seen = witness.look(path, store, START.date())
+    store = claimed_by(f"checkpoints/{path.name}")
+    seen = look(path, store, START.date())
     assert (seen.oldest, seen.overdue, seen.unreadable) == (START.date(), 0, None)
     path.write_text("no time in it\n")
-    assert "made" in str(witness.look(path, store, START.date()).unreadable)
+    assert "made" in str(look(path, store, START.date()).unreadable)
 
 
 # The commands.
@@ -380,7 +380,9 @@ def test_the_commands(
     code, out, _ = call(capsys, "ledger", "prove", "1")
     assert code == 13
     code, out, err = call(capsys, "ledger", "checkpoint")
-    assert (code, "gap: It is kept on this machine alone" in out) == (0, True), err
+    assert (code, "gap: The ledger's checkpoints stay on this machine alone" in out) == (0, True), (
+        err
+    )
     code, out, _ = call(capsys, "ledger", "checkpoint", "--json")
     made = json.loads(out)
     assert (code, made["size"], made["published"]) == (0, 3, [])
@@ -492,8 +494,8 @@ def test_a_time_stamp_is_kept_and_openssl_agrees(stamping: Workspace, tsa: Path)
         lambda: stamp.check(answer, content, roots, stamp.request(content)),
     ):
         fault(wrong)
-    store = witness.claimed_by(f"checkpoints/{made.stamp.name}")
-    seen = witness.look(made.stamp, store, START.date())
+    store = claimed_by(f"checkpoints/{made.stamp.name}")
+    seen = look(made.stamp, store, START.date())
     assert seen.oldest == made.stamped.date()
 
 

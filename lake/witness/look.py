@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lake.datasets import CLOCKED, STORES, Store
+from lake.witness.made import made_on
 
 EARLIEST = date(2000, 1, 1)
 LONGEST_LINE = 1 << 20
@@ -78,7 +79,7 @@ def look(path: Path, store: Store | None, limit: date) -> Seen:
         if store is not None and store.look == "ledger":
             _ledger(path, limit, seen)
         elif store is not None and store.look == "made":
-            _made(path, limit, seen)
+            seen.note(made_on(path), limit)
         elif store is not None and store.look == "database":
             # Never by a handle of our own: closing one drops all locks this process holds on it.
             if path.suffix == ".db":
@@ -212,27 +213,6 @@ def _ledger(path: Path, limit: date, seen: Seen) -> None:
                 seen.unreadable = "a line that is no act; see `fairwatch ledger verify`"
                 continue
             seen.note(min(days(stamp.encode()), default=None), limit)
-
-
-def _made(path: Path, limit: date, seen: Seen) -> None:
-    """A checkpoint or certificate is as old as itself; the days it tells of are no events."""
-    if path.suffix == ".zip":
-        with zipfile.ZipFile(path) as bag:
-            name = next((n for n in bag.namelist() if n.endswith("/bag-info.txt")), "")
-            said = re.search(
-                rb"^Bagging-Date: (\S+)$", bag.read(name) if name else b"", re.MULTILINE
-            )
-    elif path.suffix == ".tsr":  # its own time comes before those of the certificates in it
-        with path.open("rb") as file:
-            said = re.search(rb"\x18[\x0f-\x17](20\d{6})\d{6}(?:\.\d+)?Z", file.read(LONGEST_LINE))
-    else:
-        with path.open("rb") as file:
-            said = re.search(rb"^time (\S+)$", file.read(LONGEST_LINE), re.MULTILINE)
-    stamp = said[1] if said else b""
-    told = days(b"-".join((stamp[:4], stamp[4:6], stamp[6:])) if stamp.isdigit() else stamp)
-    if not told:
-        raise ValueError("does not say when it was made")
-    seen.note(told[0], limit)
 
 
 def days(text: bytes) -> list[date]:
