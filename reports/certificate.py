@@ -35,7 +35,7 @@ KINDS = {"partition": "a partition", "file": "a file", "segment": "a month", "ro
 
 @dataclass(frozen=True)
 class Removed:
-    """One thing that went: days in UTC, instants of its oldest and newest event where known."""
+    """One thing that went: its day, instants (UTC) of its oldest and newest event where known."""
 
     store: str
     name: str
@@ -256,7 +256,7 @@ def _removed(ws: Workspace, deed: Deed) -> list[Removed]:
                 store=item["store"],
                 name=str(PurePosixPath(item["name"]).parent) if file else item["name"],
                 kind=item.get("kind", ""),
-                day=item["oldest"],
+                day=_day_of(item),
                 rows=item.get("rows", 0),
                 oldest=item.get("first", item["oldest"]),
                 newest=item.get("last", ""),
@@ -273,6 +273,12 @@ def _removed(ws: Workspace, deed: Deed) -> list[Removed]:
             Removed(f"state.{table}", table, "row", day, count, day, "", "", "", deed.act, until)
         )
     return found
+
+
+def _day_of(item: dict[str, Any]) -> str:
+    """A partition's own day: a local one may begin on the evening before in UTC."""
+    partition = item.get("kind") == "partition"
+    return item["name"].split("/")[2] if partition else item["oldest"]
 
 
 def _still_there(ws: Workspace, item: dict[str, Any]) -> bool:
