@@ -278,7 +278,7 @@ def _removed(ws: Workspace, deed: Deed) -> list[Removed]:
 def _day_of(item: dict[str, Any]) -> str:
     """A partition's own day: a local one may begin on the evening before in UTC."""
     partition = item.get("kind") == "partition"
-    return item["name"].split("/")[2] if partition else item["oldest"]
+    return str(item["name"].split("/")[2] if partition else item["oldest"])
 
 
 def _still_there(ws: Workspace, item: dict[str, Any]) -> bool:

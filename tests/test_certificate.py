@@ -25,6 +25,7 @@ from lake.datasets import DATASETS
 from lake.files import sha256
 from lake.witness.look import claimed_by, look
 from proofs.note import checkpoint, parse
+from proofs.signing import fingerprint, public_key
 from reports import bag, bundle, certificate, checkpoints
 from reports.bundle import Issued, certify, purge_certified
 from reports.certificate import BEYOND, NO_BACKUPS, Kept
@@ -314,7 +315,7 @@ def test_what_is_due_and_kept_is_told_with_its_reason(
     ws: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A decision to keep what is due (a hold) shows by itself."""
-    real = certificate.planned
+    real = retention.planned
 
     def held(ws: Workspace, now: datetime) -> list[retention.Decision]:
         decisions = real(ws, now)
@@ -419,7 +420,7 @@ def test_a_shell_in_a_bare_folder_is_enough(ws: Workspace, tmp_path: Path) -> No
     code, said = shell(folder)
     assert holds(said), said
     assert code == 0
-    mark = checkpoints.fingerprint(checkpoints.public_key(ws.folder / "keys" / "signing.pub.pem"))
+    mark = fingerprint(public_key(ws.folder / "keys" / "signing.pub.pem"))
     assert f"{mark}  -" in said.splitlines()
     bag.verify(issued.path)
 
