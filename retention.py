@@ -6,24 +6,29 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 from sqlalchemy import func, select
 from sqlalchemy.exc import DatabaseError
 
 from clock import believe_clock, refuse_the_past
 from config.settings import Retention
-from errors import CannotWrite, Overdue, UnsafeDeletion
+from errors import CannotWrite, NoKey, Overdue, UnsafeDeletion
 from lake import catalogue
 from lake.age import due, first_day_kept
 from lake.datasets import CLOCKED, DATASETS, STORES, Store
 from lake.files import remove, sha256
-from lake.witness.look import days, files, look
-from lake.witness.site import Verification as Verification
-from lake.witness.site import sentence as sentence
-from lake.witness.site import store_of, verify_site
+from lake.keys import spent
+from lake.witness.bound import Closed
+from lake.witness.look import Opener, files, iso_days, look
+from lake.witness.site import Verification, sentence, store_of, verify_site
 from lake.write import instant, sweep
 from state.tables import METADATA
 from workspace import Workspace
 
+__all__ = [
+    "STEPS", "Decision", "Item", "Purge", "Run", "Verification", "inventory", "keep_days", "plan",
+    "planned", "purge", "sentence", "unfinished", "verify",
+]  # fmt: skip
 ITEMS_AN_ACT = 500
 
 
@@ -36,6 +41,7 @@ class Item:
     oldest: date
     rows: int
     kind: str  # partition | row | file | segment
+    key: str | None = None  # the day key a partition is sealed with
     first: str = ""  # instants of its oldest and newest event, where the catalogue knows them
     last: str = ""
     sha256: str = ""  # of its file; filled in for what goes
@@ -66,6 +72,7 @@ class Run:
     ws: Workspace
     now: datetime
     chosen: list[Item]
+    confirmed: bool = False
     verification: Verification | None = None
 
     @property
@@ -99,9 +106,8 @@ def plan(items: Iterable[Item], retention: Retention, now: datetime) -> list[Dec
     return decisions
 
 
-def inventory(ws: Workspace, limit_of: dict[str, date] | None = None) -> list[Item]:
+def inventory(ws: Workspace, now: datetime) -> list[Item]:
     """Everything that grows old in a site folder, by the stores' declarations."""
-    limits = limit_of or {}
     items: list[Item] = []
     with ws.state.read() as connection:
         for name in DATASETS:
@@ -116,7 +122,7 @@ def inventory(ws: Workspace, limit_of: dict[str, date] | None = None) -> list[It
         store = store_of(relative, configuration)
         if store is None or store.goes != "file":
             continue
-        seen = look(path, store, limits.get(store.name, date.min))
+        seen = look(path, store, date.min, now.astimezone(UTC).date(), _opener(ws))
         if seen.oldest:
             items.append(Item(store.name, relative, seen.oldest, seen.rows, "file"))
     return items
@@ -130,6 +136,7 @@ def _partition(dataset: str, part: catalogue.Part) -> Item:
         first.date(),
         part.rows,
         "partition",
+        key=part.key,
         first=first.isoformat(timespec="seconds"),
         last=last.isoformat(timespec="seconds"),
         sha256=part.sha256,
@@ -138,7 +145,7 @@ def _partition(dataset: str, part: catalogue.Part) -> Item:
 
 def planned(ws: Workspace, now: datetime) -> list[Decision]:
     """The plan for a site folder as it stands."""
-    return plan(inventory(ws), ws.settings.retention, now)
+    return plan(inventory(ws, now), ws.settings.retention, now)
 
 
 def purge(
@@ -155,10 +162,7 @@ def purge(
     not let it go on, and Overdue where something is still there. Killed or stopped at any point,
     the next purge goes on from there. `after` hears of every step that ended.
     """
-    decisions = planned(ws, now)
-    believe_clock(ws, now, confirmed=confirmed)
-    _guard_share(ws, decisions, confirmed)
-    run = Run(ws, now, [_sealed(ws, d.item) for d in decisions if d.remove])
+    run = Run(ws, now, [], confirmed=confirmed)
     for name, step in STEPS:
         try:
             step(run)
@@ -169,6 +173,14 @@ def purge(
     if not run.verification.clean:
         raise Overdue(sentence(run.verification))
     return Purge(run.chosen, run.verification)
+
+
+def _choose(run: Run) -> None:
+    """What is due, unless the clock or the settings would delete what nobody expects."""
+    decisions = planned(run.ws, run.now)
+    believe_clock(run.ws, run.now, confirmed=run.confirmed)
+    _guard_share(run.ws, decisions, run.confirmed)
+    run.chosen = [_sealed(run.ws, d.item) for d in decisions if d.remove]
 
 
 def _intend(run: Run) -> None:
@@ -197,6 +209,15 @@ def _mark(run: Run) -> None:
         rows = {table: count for table, count in gone.items() if count}
         change.act("purge marks", time=run.now, actor=run.ws.actor, purge=run.id, rows=rows)
     run.chosen = [replace(i, rows=gone[i.name]) if i.kind == "row" else i for i in run.chosen]
+
+
+def _destroy_keys(run: Run) -> None:
+    """Keys of what is going are gone for good: a copy of it anywhere cannot be read any more.
+
+    After the marks, so that no row counts as present whose key is gone; before the word that it is
+    done, which a living key would make a lie.
+    """
+    run.ws.keys.destroy(spent_keys(run.ws, run.now))
 
 
 def _unlink(run: Run) -> None:
@@ -255,8 +276,10 @@ def _say(run: Run) -> None:
 
 
 STEPS: tuple[tuple[str, Callable[[Run], None]], ...] = (
+    ("plan", _choose),
     ("intent", _intend),
     ("mark", _mark),
+    ("keys", _destroy_keys),
     ("unlink", _unlink),
     ("forget", _forget),
     ("segments", _drop_segments),
@@ -273,8 +296,45 @@ def verify(ws: Workspace, now: datetime) -> Verification:
     Raises UnsafeDeletion under a clock behind what is known: it would call overdue data young.
     """
     refuse_the_past(ws, now)
+    with ws.state.read() as connection:
+        live = [p for name in DATASETS for p in catalogue.parts(connection, name)]
+    ws.keys.require(part.key for part in live)
     limits = {s.name: _store_limit(s, ws.settings.retention, now) for s in STORES}
-    return verify_site(ws.folder, now, limits, _configuration(ws))
+    found = verify_site(ws.folder, now, limits, _configuration(ws), _opener(ws))
+    over = spent_keys(ws, now)
+    return _with_keys(found, over) if over else found
+
+
+def _opener(ws: Workspace) -> Opener:
+    """How the witness opens a partition: by its day's key, which may be gone for good."""
+
+    def opened(path: Path) -> pq.ParquetFile:
+        try:
+            return ws.keys.open(path)
+        except NoKey as error:
+            raise Closed(f"no key (destroyed): {error}") from None
+
+    return opened
+
+
+def spent_keys(ws: Workspace, now: datetime) -> list[str]:
+    """Day keys nobody needs any more by the catalogue and by what is kept how long."""
+    first = {
+        name: first_day_kept(now, keep_days(ws.settings.retention, dataset.keep))
+        for name, dataset in DATASETS.items()
+    }
+    with ws.state.read() as connection:
+        return spent(connection, ws.keys.ring, first)
+
+
+def _with_keys(found: Verification, over: Sequence[str]) -> Verification:
+    """A look that also found keys of days that are over."""
+    stores = [
+        replace(s, overdue_rows=s.overdue_rows + len(over)) if s.store == "keys" else s
+        for s in found.stores
+    ]
+    told = [f"keys/ring.db: the key {id_} of a day that is over" for id_ in over]
+    return replace(found, stores=stores, overdue=[*found.overdue, *told])
 
 
 def unfinished(ws: Workspace) -> list[str]:
@@ -381,7 +441,7 @@ def _guard_share(ws: Workspace, decisions: Sequence[Decision], confirmed: bool) 
 def _segment_start(path: Path) -> date:
     with path.open("rb") as file:
         first = file.readline()
-    found = days(first[first.rfind(b'"time"') :])
+    found = iso_days(first[first.rfind(b'"time"') :])
     return min(found, default=date.fromisoformat(f"{path.stem}-01"))
 
 

@@ -120,7 +120,7 @@ def _derive_day(ws: Workspace, day: date, now: datetime) -> bool:
     writers = []
     for dataset in wanted:
         # The inputs' digest in the name: a new version never meets the old one's file.
-        writer = PartWriter(ws.folder, dataset, day, made_from[:16])
+        writer = PartWriter(ws.folder, dataset, day, made_from[:16], ws.keys)
         writer.oldest = writer.newest = int(first.timestamp() * 1000)
         writer.write(tables[dataset.name])
         writers.append(writer)
@@ -136,8 +136,7 @@ def _answer(
     ws: Workspace, day: date, bounds: Interval, policy: Policy | None, inputs: list[Part]
 ) -> dict[str, pa.Table]:
     first, last = bounds
-    limits = ws.settings.limits
-    with Engine(ws.folder, threads=limits.threads, memory_mb=limits.memory_mb) as engine:
+    with Engine.of(ws) as engine:
         engine.view(EVENTS, inputs)
         engine.table("hours", _hours(ws, day, policy))
         engine.table("excused", _excused(ws, day, policy))

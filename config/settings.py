@@ -247,6 +247,26 @@ class Mail(Model):
         return self
 
 
+class Encryption(Model):
+    """Whether partitions are sealed with day keys, and where the master key that wraps them is kept."""
+
+    enabled: bool = True
+    key_file: Path | None = None
+    key_variable: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    keyring: str | None = Field(None, min_length=1)
+    key_command: list[str] | None = Field(None, min_length=1)
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "Encryption":
+        named = [self.key_file, self.key_variable, self.keyring, self.key_command]
+        if sum(place is not None for place in named) != 1:
+            raise ValueError(
+                "expected one of `key_file`, `key_variable`, `keyring` and `key_command`: where the "
+                "master key is kept (with `enabled: false` too, for the days sealed before)"
+            )
+        return self
+
+
 class Officer(Model):
     """The data protection officer, who gets certificates, and checkpoints where `mail` says so."""
 
@@ -309,6 +329,7 @@ class Settings(Model):
     device_category: Literal["witness", "decides"] = "witness"
     store: Store = Store()
     retention: Retention = Retention()
+    encryption: Encryption | None = None
     mail: Mail | None = None
     dpo: Officer | None = None
     checkpoints: Checkpoints = Checkpoints()

@@ -19,7 +19,7 @@ from analytics.people import ActivityRow, UsageRow, activity, usage
 from analytics.questions import feed_gaps
 from clock import believe_clock
 from errors import EXPECTED, CannotWrite, FairwatchError, UnreadableInput, WrongUsage
-from fairwatch import answers, check, demo, doctor, explain, place, show, start
+from fairwatch import answers, check, demo, doctor, explain, keys, place, show, start
 from fairwatch.check import Assumed
 from fairwatch.groups import GROUPS
 from fairwatch.options import (
@@ -63,10 +63,14 @@ def init(
     policy: Annotated[str, typer.Option(help="b3 or bcw-hub.")],
     name: Annotated[str | None, typer.Option(help="The organisation's name.")] = None,
     timezone: Annotated[str | None, typer.Option(help="Its time zone.")] = None,
+    key_file: Annotated[
+        Path | None, typer.Option(help="The master key's; else beside DIR, as DIR.master.key.")
+    ] = None,
 ) -> None:
     """Write fairwatch.yaml, policy.yaml and people.csv, all commented; never over existing ones."""
-    for path in start.init(folder, policy, name=name, timezone=timezone):
+    for path in start.init(folder, policy, name=name, timezone=timezone, key_file=key_file):
         show.say(f"wrote {path}")
+    show.say(keys.advice(place.opened(folder)))
     show.say(
         "Next: put your sources, people and numbers into these files, then `fairwatch doctor`."
     )

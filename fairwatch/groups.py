@@ -1,5 +1,7 @@
 """Commands in groups: managers' reports, cases, evidence, the year, the ledger."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -7,8 +9,10 @@ from typing import Annotated
 import typer
 
 import retention
+import scheduler
 from errors import Overdue
 from fairwatch import answers, doctor, place, show
+from fairwatch.keys import keys_app
 from fairwatch.lists import lists_app
 from fairwatch.options import (
     ROUTINE,
@@ -30,6 +34,7 @@ from fairwatch.proving import ledger_app
 from lake.files import sha256
 from reports import bundle, cases, certificate, evidence, mail
 from reports.weekly import index, weekly
+from workspace import Workspace
 
 report_app = typer.Typer(help="Managers' summaries.", no_args_is_help=True)
 case_app = typer.Typer(help="The documented way to a named person's data.", no_args_is_help=True)
@@ -41,6 +46,7 @@ GROUPS = {
     "evidence": evidence_app,
     "retention": retention_app,
     "ledger": ledger_app,
+    "keys": keys_app,
     "lists": lists_app,
     "people": people_app,
 }
@@ -145,7 +151,7 @@ def retention_plan(
 def retention_purge(confirm: Confirm = False, json_: AsJson = False, site: Site = None) -> None:
     """Remove what is past its limit; says done only after a fresh look."""
     ws = place.opened(site)
-    with ws.alone():
+    with ws.alone(), _told_if_it_fails(ws, "purge"):
         ws.note_settings(place.now())
         done, issued = bundle.purge_certified(ws, place.now(), confirmed=confirm)
         index(ws)
@@ -193,10 +199,23 @@ def retention_certificate(
 @retention_app.command("verify")
 def retention_verify(json_: AsJson = False, site: Site = None) -> None:
     """Look for overdue event times inside every file of the site folder."""
-    found = retention.verify(place.opened(site), place.now())
-    answers.show_verification(found, json_)
-    if not found.clean:
-        raise Overdue(retention.sentence(found))
+    ws = place.opened(site)
+    with _told_if_it_fails(ws, "verify"):
+        found = retention.verify(ws, place.now())
+        answers.show_verification(found, json_)
+        if not found.clean:
+            raise Overdue(retention.sentence(found))
+
+
+@contextmanager
+def _told_if_it_fails(ws: Workspace, step: str) -> Iterator[None]:
+    """What is overdue is mailed and stands in `status` also where a person found it."""
+    try:
+        yield
+    except Overdue as error:
+        scheduler.alarm(ws, step, str(error), place.now())
+        raise
+    scheduler.settled(ws, step)
 
 
 def _case(made: cases.Case, json_: bool, told: str) -> None:

@@ -7,6 +7,7 @@ from config.document import read
 from config.settings import Settings
 from errors import AlreadyThere, WrongUsage
 from proofs.signing import Keys
+from workspace import day_keys
 
 FOLDERS = (
     *("lake", "state", "ledger", "checkpoints", "certificates", "reports", "evidence"),
@@ -20,9 +21,16 @@ def policies() -> list[str]:
 
 
 def init(
-    folder: Path, policy: str, *, name: str | None = None, timezone: str | None = None
+    folder: Path,
+    policy: str,
+    *,
+    name: str | None = None,
+    timezone: str | None = None,
+    key_file: Path | None = None,
 ) -> list[Path]:
-    """Write fairwatch.yaml, policy.yaml, people.csv and a signing key; never over what is there.
+    """Write fairwatch.yaml, policy.yaml, people.csv and keys; never over what is there.
+
+    `key_file`: where the master key goes, relative to the folder; else beside the folder.
 
     Raises WrongUsage for an unknown policy, AlreadyThere where one of the files exists.
     """
@@ -35,6 +43,10 @@ def init(
         settings = settings.replace(
             "timezone: Europe/London  ", f"timezone: {_quoted(timezone)}  ", 1
         )
+    key_file = key_file or Path("..") / f"{folder.resolve().name}.master.key"
+    settings = settings.replace(
+        "key_file: ../fairwatch.master.key  ", f"key_file: {_quoted(str(key_file))}  ", 1
+    )
     content = {
         "fairwatch.yaml": settings,
         "policy.yaml": (_shipped() / "policies" / f"{policy}.yaml").read_text("utf-8"),
@@ -49,7 +61,8 @@ def init(
     folder.chmod(0o750)
     for file_name, text in content.items():
         (folder / file_name).write_text(text, "utf-8")
-    read(folder / "fairwatch.yaml", Settings)
+    chosen = read(folder / "fairwatch.yaml", Settings).encryption
+    day_keys(folder.resolve(), chosen, {}).unlock()
     keys = Keys(folder / "keys")
     if not keys.exist:
         keys.make()

@@ -10,6 +10,7 @@ import pyarrow as pa
 from ingest.events import sort_key
 from lake.catalogue import Part
 from lake.datasets import EVENTS, REJECTS
+from lake.keys import DayKeys
 from lake.write import PartWriter, instant
 
 GROUP_ROWS = 250_000
@@ -24,8 +25,8 @@ EPOCH = date(1970, 1, 1).toordinal()
 class Buffers:
     """Open partitions of one commit."""
 
-    def __init__(self, site: Path, name: str) -> None:
-        self._site, self._name = site, name
+    def __init__(self, site: Path, name: str, keys: DayKeys) -> None:
+        self._site, self._name, self._keys = site, name, keys
         self._commit = 0
         self._held: dict[int, list[pa.Table]] = {}
         self._rows: dict[int, int] = {}
@@ -98,7 +99,8 @@ class Buffers:
 
     def _writer(self, dataset: str, day: date) -> PartWriter:
         declared = EVENTS if dataset == EVENTS.name else REJECTS
-        return PartWriter(self._site, declared, day, f"{self._name}-{self._commit:04d}")
+        name = f"{self._name}-{self._commit:04d}"
+        return PartWriter(self._site, declared, day, name, self._keys)
 
 
 def _write(writer: PartWriter, pieces: list[pa.Table]) -> None:

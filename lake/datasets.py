@@ -180,13 +180,16 @@ DATASETS: dict[str, Dataset] = {
 class Store:
     """A part of the site folder: which files it claims, how their age is told, how they go.
 
-    `look`: how the verifier reads event times out of its files (see lake/witness.py);
+    `look`: how the verifier reads event times out of its files (docs/verify.md): `database` is
+    ours, `pages` and `archive` (of pages) word dates that are of no event with a no-break space,
+    `ledger` ages by its acts' own times, `made` by when it was made, `nothing` holds no events; the
+    others by content alone;
     `goes`: how retention removes what is overdue.
     """
 
     name: str
     claims: tuple[str, ...]
-    look: Literal["parquet", "database", "text", "archive", "ledger", "made", "nothing"]
+    look: Literal["parquet", "database", "text", "pages", "archive", "ledger", "made", "nothing"]
     goes: Literal["partition", "row", "file", "segment", "never"]
     keep: str | None
     holds: str
@@ -204,6 +207,14 @@ STORES: tuple[Store, ...] = (
         "row",
         None,
         "catalogue, stream positions, runs, cases, findings; each table by its own clock",
+    ),
+    Store(
+        "keys",
+        ("keys/ring.db", "keys/ring.db-journal", "keys/*.key", "keys/*.key.next"),
+        "database",
+        "row",
+        None,
+        "day keys, wrapped by the master key; a day's goes with its partitions",
     ),
     Store(
         "ledger",
@@ -240,7 +251,7 @@ STORES: tuple[Store, ...] = (
         None,
         "the key that signs checkpoints and certificates, and how it was changed; holds no events",
     ),
-    Store("reports", ("reports/**",), "text", "file", "reports", "weekly pages for managers"),
+    Store("reports", ("reports/**",), "pages", "file", "reports", "weekly pages for managers"),
     Store(
         "evidence",
         ("evidence/**",),
@@ -312,3 +323,6 @@ CLOCKED: tuple[Clocked, ...] = (
     Clocked("outbox", "time", "iso", "logs"),
 )
 """A test holds this against the tables: a table with a time and without a row here fails it."""
+
+TIMELESS = ("part", "meta", "apscheduler_jobs", "master")
+"""Tables of Fairwatch's databases without a clock: settings, and names of days of files or keys."""

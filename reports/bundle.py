@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
-from importlib.resources import files
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from errors import FairwatchError, MailFailed, Overdue
 from lake.datasets import DATASETS
 from lake.files import write
+from lake.witness import standalone
 from proofs import inclusion
 from proofs.signing import Keys, fingerprint
 from reports import bag, checkpoints, mail
@@ -34,8 +34,8 @@ from workspace import Workspace
 
 PROGRAM = "fairwatch"
 """Who acts where no person's name belongs: the act goes into the bundle."""
-SHIPPED: tuple[tuple[str, str], ...] = (("lake.witness", "verify.py"),)
-"""Files of ours that go into every bundle as they are, where they exist: (package, name)."""
+SHIPPED: dict[str, Callable[[], str]] = {"verify.py": standalone.source}
+"""Files of ours that go into every bundle, by name, and what writes them."""
 MOST_SHOWN = 400
 """Lines of a table on the page; all of them stand in certificate.json."""
 
@@ -101,7 +101,7 @@ def issue(ws: Workspace, found: Certificate, now: datetime) -> Issued:
         "certificate.html.sig": keys.sign_file(as_page),
         "signing.pub.pem": keys.public_pem,
         **_anchor(ws, found, made),
-        **dict(shipped()),
+        **{name: source().encode() for name, source in SHIPPED.items()},
     }
     payload["CHECK.txt"] = check_steps(made, payload, fingerprint(keys.public))
     content = bag.build(
@@ -144,14 +144,6 @@ def page(found: Certificate) -> bytes:
         kinds=KINDS,
         utc=ZoneInfo("UTC"),
     )
-
-
-def shipped() -> Iterator[tuple[str, bytes]]:
-    """The files of SHIPPED that this installation has, by name."""
-    for package, name in SHIPPED:
-        found = files(package) / name
-        if found.is_file():
-            yield name, found.read_bytes()
 
 
 def _anchor(ws: Workspace, found: Certificate, made: Made) -> dict[str, bytes]:

@@ -14,8 +14,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ledger": {"proofs", "errors"},
     "config": {"errors"},
     "state": {"ledger", "errors"},
-    "workspace": {"config", "state", "ledger", "errors"},
     "lake": {"state", "errors"},
+    "workspace": {"config", "lake", "state", "ledger", "errors"},  # lake: the site's day keys
     "clock": {"lake", "workspace", "errors"},
     "ingest": {"lake", "state", "workspace", "config", "errors"},
     "analytics": {"lake", "state", "workspace", "config", "errors"},
@@ -33,7 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 ONLY_IN = {
     "apscheduler": {"scheduler"},
-    "cryptography": {"proofs"},
+    "cryptography": {"lake", "proofs"},  # day keys; signatures
     "duckdb": {"analytics"},
     "holidays": {"config"},
     "ijson": {"ingest"},

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import typer
 from conftest import ROOT, make_site, squid_line, write_lines
+from factory import lake, page
 
 import reports.cases
 import retention
@@ -332,6 +333,12 @@ def _cannot_write(site: Path) -> Sequence[str]:
     return ("status",)
 
 
+def _no_key(site: Path) -> Sequence[str]:
+    lake(open_site(site, "t"), [page(NOW - timedelta(days=1))])
+    (site.parent / "fairwatch.master.key").unlink()
+    return ("keys", "status")
+
+
 def _no_such_case(site: Path) -> Sequence[str]:
     return ("evidence", "build", "../../C-2026-0001")
 
@@ -360,6 +367,7 @@ REACHED: dict[int, Callable[[Path], Sequence[str]]] = {
     13: _no_such_case,
     14: _already_there,
     15: _cannot_write,
+    16: _no_key,
     17: _not_published,
 }
 """How each expected failure is met; 5 (locked) has tests of its own."""

@@ -130,7 +130,9 @@ def _clear(folder: Path) -> None:
 
 
 def _settle(folder: Path, shift: timedelta) -> None:
-    init(folder, "b3", name="Harbour Lane Advice", timezone=str(ZONE))
+    # One folder is all a demo leaves; `fairwatch doctor` says that a real key is not to lie in it.
+    key = Path("keys") / "demo.master.key"
+    init(folder, "b3", name="Harbour Lane Advice", timezone=str(ZONE), key_file=key)
     settings = folder / "fairwatch.yaml"
     text = settings.read_text("utf-8")
     begin, end = text.index("sources:\n"), text.index("people:")

@@ -1,56 +1,45 @@
-"""Event times inside any file, read without the code that wrote it: what the verifier believes."""
+"""One file: by what it is, never by what it is called; and which store claims it."""
 
-import bz2
-import gzip
-import io
 import json
 import lzma
 import re
 import sqlite3
+import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
-from functools import partial
 from pathlib import Path
-from typing import IO, cast
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lake.datasets import CLOCKED, STORES, Store
-from lake.witness.made import made_on
+from lake.datasets import DATASETS, STORES, Store
+from lake.witness.bound import Bound, Closed, Seen
+from lake.witness.database import read_database, read_journal
+from lake.witness.packed import budget_of, read_stream, read_zip
+from lake.witness.tables import read_arrow, read_parquet
+from lake.witness.written import fixed
 
-EARLIEST = date(2000, 1, 1)
-LONGEST_LINE = 1 << 20
-ISO = re.compile(rb"(?<!\d)(20\d\d)-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])(?!\d)")
-APACHE = re.compile(
-    rb"(?<!\d)(0[1-9]|[12]\d|3[01])/(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)/(20\d\d)"
+Opener = Callable[[Path], pq.ParquetFile]
+"""Opens a partition, sealed or plain; raises Closed with the reason where it cannot."""
+
+WRONG = (
+    OSError,
+    ValueError,
+    EOFError,
+    RuntimeError,  # a zip's member locked by a password, or a way of packing zipfile does not know
+    NotImplementedError,
+    OverflowError,
+    MemoryError,
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    lzma.LZMAError,
+    zlib.error,
+    pa.ArrowException,
+    sqlite3.Error,
 )
-EPOCH = re.compile(rb"(?<![\d.])(1\d{9})\.\d{3}(?!\d)")
-MONTHS = b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
-CONFIGURATION = "data/configuration/"
-"""Members of a pack that hold a policy or a list: their dates are no events."""
-
-
-@dataclass
-class Seen:
-    """What one file holds: rows (or lines), the oldest day, how many lie before the limit."""
-
-    rows: int = 0
-    oldest: date | None = None
-    overdue: int = 0
-    unreadable: str | None = None
-
-    def note(self, day: date | None, limit: date, rows: int = 1) -> None:
-        """Count rows whose oldest day is `day`."""
-        self.rows += rows
-        if day is None:
-            return
-        self.oldest = day if self.oldest is None else min(self.oldest, day)
-        self.overdue += rows if day < limit else 0
+"""What reading a file that is not whole, or means harm, can raise."""
 
 
 def claimed_by(path: str) -> Store | None:
@@ -60,148 +49,107 @@ def claimed_by(path: str) -> Store | None:
 
 def _claims(pattern: str, path: str) -> bool:
     regex = re.escape(pattern).replace(r"\*\*", ".*").replace(r"\*", "[^/]*")
-    return re.fullmatch(regex, path) is not None
+    return re.fullmatch(regex, path, re.DOTALL) is not None
 
 
 def files(site: Path) -> Iterator[tuple[str, Path]]:
-    """All files of a site folder with their relative paths; links are not followed."""
+    """All files of a site folder with their relative paths; links are not followed.
+
+    What SQLite leaves beside a database that somebody only read is no file: an empty journal, and
+    the index of one.
+    """
     for path in sorted(site.rglob("*")):
-        if path.is_file() and not path.is_symlink():
+        if path.is_file() and not path.is_symlink() and not _scaffold(path):
             yield str(path.relative_to(site)), path
 
 
-def look(path: Path, store: Store | None, limit: date) -> Seen:
+def _scaffold(path: Path) -> bool:
+    kinds = {"-wal": (b"",), "-journal": (b"",), "-shm": (b"", *WAL_INDEX)}
+    starts = next((s for end, s in kinds.items() if path.name.endswith(end)), ())
+    if not starts:
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(4) in starts
+    except OSError:
+        return not path.exists()  # gone with its last reader
+
+
+WAL_INDEX = (b"\x18\xe2\x2d\0", b"\0\x2d\xe2\x18", b"\0\0\0\0")
+"""How the index of a write-ahead log begins: where readers stand, no content."""
+
+
+def plainly(path: Path) -> pq.ParquetFile:
+    """A Parquet file that is not sealed. Raises Closed for one that is."""
+    with path.open("rb") as file:
+        if file.read(4) == b"PARE":
+            raise Closed("no key was given for it")
+    return pq.ParquetFile(path)
+
+
+def look(
+    path: Path,
+    store: Store | None,
+    limit: date,
+    today: date | None = None,
+    opened: Opener = plainly,
+) -> Seen:
     """Read the event times of one file; a file that cannot be read is named, never skipped."""
     seen = Seen()
+    if store is not None and store.look == "nothing":
+        return seen
     try:
-        if store is not None and store.look == "nothing":
-            return seen
-        if store is not None and store.look == "ledger":
-            _ledger(path, limit, seen)
-        elif store is not None and store.look == "made":
-            seen.note(made_on(path), limit)
-        elif store is not None and store.look == "database":
-            # Never by a handle of our own: closing one drops all locks this process holds on it.
-            if path.suffix == ".db":
-                _database(path, limit, seen, ours=True)
-        else:
-            _by_content(path, limit, seen)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, lzma.LZMAError) as error:
-        seen.unreadable = f"{type(error).__name__}: {error}".splitlines()[0]
-    except (pa.ArrowException, sqlite3.Error, zlib.error, RuntimeError) as error:
-        # RuntimeError: a member locked by a password, or a way of packing zipfile does not know.
-        seen.unreadable = f"{type(error).__name__}: {error}".splitlines()[0]
+        written = datetime.fromtimestamp(path.stat().st_mtime, UTC).date()
+        day = today or written
+        paged = store is not None and store.look in ("pages", "archive")
+        _look(path, store, Bound(limit, day, min(day, written), paged), seen, opened)
+    except WRONG as error:
+        kind = "" if isinstance(error, Closed) else f"{type(error).__name__}: "
+        seen.unreadable = f"{kind}{error}".splitlines()[0][:300]
     return seen
 
 
-def _by_content(path: Path, limit: date, seen: Seen) -> None:
+def _look(path: Path, store: Store | None, bound: Bound, seen: Seen, opened: Opener) -> None:
+    ours = store is not None and store.look == "database"
+    if store is not None and store.look == "ledger":
+        _ledger(path, bound, seen)
+    elif store is not None and store.look == "made":
+        _made(path, bound, seen)
+    elif path.name.endswith(("-wal", "-journal")) and _is_journal(path):
+        read_journal(path, bound, seen, ours=ours)
+    elif ours:
+        read_database(path, bound, seen, ours=True)
+    else:
+        _by_content(path, store, bound, seen, opened)
+
+
+def _is_journal(path: Path) -> bool:
+    """Whether it is SQLite's, also one whose header was zeroed when it was done with."""
+    with path.open("rb") as file:
+        start = file.read(8)
+    return start[:3] == b"\x37\x7f\x06" or start in (b"\0" * 8, bytes.fromhex("d9d505f920a163d7"))
+
+
+def _by_content(path: Path, store: Store | None, bound: Bound, seen: Seen, opened: Opener) -> None:
     with path.open("rb") as file:
         start = file.read(16)
-    if start.startswith(b"PAR1"):
-        _parquet(path, limit, seen)
-    elif start.startswith(b"SQLite format 3\0"):
-        _database(path, limit, seen)
-    elif path.name.endswith(("-wal", "-shm", "-journal")):
-        return  # read with their database
-    elif start.startswith(b"PK\x03\x04"):
-        with path.open("rb") as file:
-            _archive(file, limit, seen)
-    else:
-        with path.open("rb") as file:
-            _text(_unpacked(file, start), limit, seen)
+        file.seek(0)
+        if start.startswith((b"PAR1", b"PARE")):
+            dataset = DATASETS.get(store.name) if store else None
+            with opened(path) as parquet:
+                read_parquet(parquet, dataset, bound, seen)
+        elif start.startswith(b"ARROW1"):
+            with pa.memory_map(str(path)) as mapped:
+                read_arrow(mapped, bound, seen)
+        elif start.startswith(b"SQLite format 3\0"):
+            read_database(path, bound, seen, ours=False)
+        elif start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+            read_zip(file, bound, seen, budget_of(path.stat().st_size))
+        else:
+            read_stream(file, bound, seen, budget_of(path.stat().st_size))
 
 
-def _parquet(path: Path, limit: date, seen: Seen) -> None:
-    """The oldest instant of each row over all its columns that hold instants or days."""
-    with pq.ParquetFile(path) as parquet:
-        schema = parquet.schema_arrow
-        clocks = [
-            f.name for f in schema if pa.types.is_timestamp(f.type) or pa.types.is_date(f.type)
-        ]
-        seen.rows += parquet.metadata.num_rows
-        bound = int(datetime(limit.year, limit.month, limit.day, tzinfo=UTC).timestamp() * 1000)
-        for group in range(parquet.num_row_groups) if clocks else ():
-            columns = [_ms(c) for c in parquet.read_row_group(group, columns=clocks).columns]
-            oldest = columns[0] if len(columns) == 1 else pc.min_element_wise(*columns)
-            low = pc.min(oldest).as_py()
-            if low is not None:
-                day = datetime.fromtimestamp(low / 1000, UTC).date()
-                seen.oldest = day if seen.oldest is None else min(seen.oldest, day)
-                seen.overdue += pc.sum(pc.less(oldest, bound)).as_py() or 0
-
-
-def _ms(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Milliseconds since the epoch; an instant without a zone is taken for UTC."""
-    unit = column.type if pa.types.is_date(column.type) else pa.timestamp("ms", column.type.tz)
-    truncated = column.cast(unit, safe=False)
-    if pa.types.is_date(column.type):
-        truncated = truncated.cast(pa.timestamp("ms"))
-    return truncated.cast(pa.int64())
-
-
-def _database(path: Path, limit: date, seen: Seen, *, ours: bool = False) -> None:
-    """Declared tables by their clocks; any other table by every date its cells show."""
-    # Somebody else's is not to gain a journal from being looked at; ours has one that counts.
-    how = "mode=ro" if ours else "mode=ro&immutable=1"
-    connection = sqlite3.connect(f"file:{path}?{how}", uri=True)
-    try:
-        clocks = {c.table: c for c in CLOCKED}
-        names = [
-            r[0] for r in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")
-        ]
-        for name in names:
-            if name in ("part", "meta", "apscheduler_jobs") or name.startswith("sqlite_"):
-                continue  # the catalogue names days of files that are looked into themselves
-            clock = clocks.get(name)
-            column = f'"{clock.column}"' if clock else "*"
-            for row in connection.execute(f'SELECT {column} FROM "{name}"'):
-                seen.note(_oldest_cell(row, bool(clock and clock.form == "ms")), limit)
-    finally:
-        connection.close()
-
-
-def _oldest_cell(row: Iterable[object], milliseconds: bool) -> date | None:
-    found: list[date] = []
-    for cell in row:
-        if milliseconds and isinstance(cell, int):
-            found += [datetime.fromtimestamp(cell / 1000, UTC).date()] if cell else []
-        elif isinstance(cell, str | bytes):
-            found += days(cell.encode() if isinstance(cell, str) else cell)
-    return min(found, default=None)
-
-
-def _archive(file: IO[bytes], limit: date, seen: Seen, depth: int = 0) -> None:
-    with zipfile.ZipFile(file) as archive:
-        for member in archive.infolist():
-            if member.is_dir() or CONFIGURATION in member.filename:
-                continue
-            with archive.open(member) as raw:
-                start = raw.read(16)
-            with archive.open(member) as raw:
-                if start.startswith(b"PK\x03\x04") and depth < 3:
-                    _archive(io.BytesIO(raw.read()), limit, seen, depth + 1)
-                else:
-                    _text(_unpacked(raw, start), limit, seen)
-
-
-def _unpacked(file: IO[bytes], start: bytes) -> IO[bytes]:
-    if start.startswith(b"\x1f\x8b"):
-        return cast(IO[bytes], gzip.GzipFile(fileobj=file))
-    if start.startswith(b"BZh"):
-        return bz2.open(file)
-    if start.startswith(b"\xfd7zXZ\x00"):
-        return lzma.open(file)
-    if start.startswith(b"\x28\xb5\x2f\xfd"):
-        return io.BytesIO(pa.CompressedInputStream(pa.PythonFile(file), "zstd").read())
-    return file
-
-
-def _text(file: IO[bytes], limit: date, seen: Seen) -> None:
-    for line in iter(partial(file.readline, LONGEST_LINE), b""):
-        seen.note(min(days(line), default=None), limit)
-
-
-def _ledger(path: Path, limit: date, seen: Seen) -> None:
+def _ledger(path: Path, bound: Bound, seen: Seen) -> None:
     """An act is as old as its own time; the days it tells of are no events."""
     if path.suffix != ".jsonl":
         return
@@ -212,20 +160,30 @@ def _ledger(path: Path, limit: date, seen: Seen) -> None:
             except (ValueError, KeyError, TypeError):
                 seen.unreadable = "a line that is no act; see `fairwatch ledger verify`"
                 continue
-            seen.note(min(days(stamp.encode()), default=None), limit)
+            seen.note(min(iso_days(stamp.encode()), default=None), bound.limit)
 
 
-def days(text: bytes) -> list[date]:
-    """All days a piece of text names: ISO dates, log dates, epoch seconds with milliseconds."""
-    parts = [(int(y), int(m), int(d)) for y, m, d in ISO.findall(text)]
-    parts += [(int(y), MONTHS.index(m) + 1, int(d)) for d, m, y in APACHE.findall(text)]
-    found = [d for ymd in parts if (d := _day(*ymd))]
-    found += [datetime.fromtimestamp(int(s), UTC).date() for s in EPOCH.findall(text)]
-    return [d for d in found if d >= EARLIEST]
+def _made(path: Path, bound: Bound, seen: Seen) -> None:
+    """A checkpoint or certificate is as old as itself; the days it tells of are no events."""
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path) as bag:
+            name = next((n for n in bag.namelist() if n.endswith("/bag-info.txt")), "")
+            text = bag.read(name) if name else b""
+        said = re.search(rb"^Bagging-Date: (\S+)$", text, re.MULTILINE)
+    else:
+        with path.open("rb") as file:
+            text = file.read(1 << 20)
+        # A time stamp's own time comes before those of the certificates in it.
+        pattern = rb"\x18[\x0f-\x17](20\d{6})\d{6}(?:\.\d+)?Z" if path.suffix == ".tsr" else rb"(?m)^time (\S+)$"  # fmt: skip
+        said = re.search(pattern, text)
+    stamp = said[1] if said else b""
+    told = iso_days(b"-".join((stamp[:4], stamp[4:6], stamp[6:])) if stamp.isdigit() else stamp)
+    if not told:
+        raise Closed("does not say when it was made")
+    seen.note(told[0], bound.limit)
 
 
-def _day(year: int, month: int, day: int) -> date | None:
-    try:
-        return date(year, month, day)
-    except ValueError:
-        return None
+def iso_days(text: bytes) -> list[date]:
+    """Days that stand in a text by themselves, written as ISO dates."""
+    today = date.max.replace(year=9000)
+    return [f.day for f in fixed(text, "?", Bound(today, today, today))]

@@ -8,7 +8,8 @@ from typing import Any
 
 from lake.age import first_day_kept
 from lake.datasets import STORES, Store
-from lake.witness.look import Seen, claimed_by, files, look
+from lake.witness.bound import Seen
+from lake.witness.look import Opener, claimed_by, files, look, plainly
 
 
 @dataclass(frozen=True)
@@ -64,20 +65,25 @@ def sentence(verification: Verification) -> str:
 
 
 def verify_site(
-    site: Path, now: datetime, limits: Mapping[str, date], configuration: Collection[str] = ()
+    site: Path,
+    now: datetime,
+    limits: Mapping[str, date],
+    configuration: Collection[str] = (),
+    opened: Opener = plainly,
 ) -> Verification:
     """Look into every file under a folder for event times older than its store's limit.
 
     `limits`: the first day kept, by store; a store without one, and what no store claims, is held
     to one calendar year. `configuration`: files (relative) the settings name as written by hand.
+    `opened`: how sealed partitions are opened.
     """
-    ceiling = first_day_kept(now, None)
+    ceiling, today = first_day_kept(now, None), now.astimezone(UTC).date()
     found: dict[str, list[tuple[str, Seen]]] = {s.name: [] for s in STORES}
     found["unclaimed"] = []
     for relative, path in files(site):
         store = store_of(relative, configuration)
         name = store.name if store else "unclaimed"
-        found[name].append((relative, look(path, store, limits.get(name, ceiling))))
+        found[name].append((relative, look(path, store, limits.get(name, ceiling), today, opened)))
     return Verification(
         now,
         ceiling,

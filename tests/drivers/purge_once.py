@@ -3,8 +3,8 @@
     python purge_once.py SITE [POINT]
 
 POINT: a step of retention.STEPS (right after it ended), or `file` (after the first file was unlinked),
-`row` (inside the transaction that marks), `segment` (after the first month was dropped). Says `ready`
-once the site is open, and `done` at the end.
+`row` (inside the transaction that marks), `segment` (after the first month was dropped), `act` (after
+the first act reached the ledger). Says `ready` once the site is open, each step, and `done` at the end.
 """
 
 import os
@@ -36,6 +36,13 @@ def die(_: object = None) -> None:
     os._exit(DEAD)
 
 
+def told(step: str, point: str | None) -> None:
+    """Say that a step has ended, or die there."""
+    if step == point:
+        die()
+    print(step, flush=True)
+
+
 def stop_within(point: str) -> None:
     """Let the process be gone right after the first call of what a step does."""
     owner, name, real = WITHIN[point]
@@ -54,7 +61,7 @@ def main(site: Path, point: str | None) -> None:
         stop_within(point)
     print("ready", flush=True)
     with ws.alone():
-        retention.purge(ws, NOW, after=lambda step: die() if step == point else None)
+        retention.purge(ws, NOW, after=lambda step: told(step, point))
     print("done", flush=True)
 
 
