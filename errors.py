@@ -83,6 +83,11 @@ class NoKey(FairwatchError):
     meaning = "no key: the master key or a day's key is missing, or is not the right one"
 
 
+class NotPublished(FairwatchError):
+    exit_code = 17
+    meaning = "not published: a checkpoint was made but could not be put outside the machine"
+
+
 EXPECTED: tuple[type[FairwatchError], ...] = (
     WrongUsage,
     BadConfiguration,
@@ -99,5 +104,6 @@ EXPECTED: tuple[type[FairwatchError], ...] = (
     AlreadyThere,
     CannotWrite,
     NoKey,
+    NotPublished,
 )
 """All expected failures in the order of their codes; help and docs are made from this table."""

@@ -1,7 +1,7 @@
 """The year: what is due, why, its removal, and the fresh look that alone may say it is gone."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from errors import CannotWrite, NoKey, Overdue, UnsafeDeletion
 from lake import catalogue
 from lake.age import due, first_day_kept
 from lake.datasets import CLOCKED, DATASETS, STORES, Store
-from lake.files import remove
+from lake.files import remove, sha256
 from lake.keys import spent
 from lake.witness.bound import Closed
 from lake.witness.look import Opener, files, iso_days, look
@@ -42,6 +42,9 @@ class Item:
     rows: int
     kind: str  # partition | row | file | segment
     key: str | None = None  # the day key a partition is sealed with
+    first: str = ""  # instants of its oldest and newest event, where the catalogue knows them
+    last: str = ""
+    sha256: str = ""  # of its file; filled in for what goes
 
 
 @dataclass(frozen=True)
@@ -108,10 +111,7 @@ def inventory(ws: Workspace, now: datetime) -> list[Item]:
     items: list[Item] = []
     with ws.state.read() as connection:
         for name in DATASETS:
-            items += [
-                Item(name, part.path, instant(part.oldest).date(), part.rows, "partition", part.key)
-                for part in catalogue.parts(connection, name)
-            ]
+            items += [_partition(name, part) for part in catalogue.parts(connection, name)]
         items += _aged_rows(connection)
     items += [
         Item("ledger", str(path.relative_to(ws.folder)), _segment_start(path), 0, "segment")
@@ -126,6 +126,21 @@ def inventory(ws: Workspace, now: datetime) -> list[Item]:
         if seen.oldest:
             items.append(Item(store.name, relative, seen.oldest, seen.rows, "file"))
     return items
+
+
+def _partition(dataset: str, part: catalogue.Part) -> Item:
+    first, last = instant(part.oldest), instant(part.newest)
+    return Item(
+        dataset,
+        part.path,
+        first.date(),
+        part.rows,
+        "partition",
+        key=part.key,
+        first=first.isoformat(timespec="seconds"),
+        last=last.isoformat(timespec="seconds"),
+        sha256=part.sha256,
+    )
 
 
 def planned(ws: Workspace, now: datetime) -> list[Decision]:
@@ -165,7 +180,7 @@ def _choose(run: Run) -> None:
     decisions = planned(run.ws, run.now)
     believe_clock(run.ws, run.now, confirmed=run.confirmed)
     _guard_share(run.ws, decisions, run.confirmed)
-    run.chosen = [d.item for d in decisions if d.remove]
+    run.chosen = [_sealed(run.ws, d.item) for d in decisions if d.remove]
 
 
 def _intend(run: Run) -> None:
@@ -191,6 +206,8 @@ def _mark(run: Run) -> None:
         for item in partitions:
             catalogue.bury(change.connection, item.store, [item.name.split("/")[2]], run.id)
         gone = _delete_rows(change, run.ws, run.now)
+        rows = {table: count for table, count in gone.items() if count}
+        change.act("purge marks", time=run.now, actor=run.ws.actor, purge=run.id, rows=rows)
     run.chosen = [replace(i, rows=gone[i.name]) if i.kind == "row" else i for i in run.chosen]
 
 
@@ -429,12 +446,23 @@ def _segment_start(path: Path) -> date:
 
 
 def _told(items: Sequence[Item]) -> list[dict[str, Any]]:
-    """Items as the ledger tells them: no names of people are in them."""
+    """Items as the ledger tells them, and certificates by it; what is not known is left out."""
     return [
-        {"store": i.store, "name": i.name, "rows": i.rows, "oldest": i.oldest.isoformat()}
-        | ({"key": i.key} if i.key else {})
+        {
+            key: value
+            for key, value in {**asdict(i), "oldest": i.oldest.isoformat()}.items()
+            if value
+        }
         for i in items
     ]
+
+
+def _sealed(ws: Workspace, item: Item) -> Item:
+    """An item with the digest of its file, while there is one."""
+    path = ws.folder / item.name
+    if item.kind not in ("file", "segment") or not path.is_file():
+        return item
+    return replace(item, sha256=sha256(path))
 
 
 def _counted(items: Sequence[Item]) -> dict[str, dict[str, int]]:

@@ -17,6 +17,8 @@ from ingest.discover import discover, release
 from ingest.identity import known_identities
 from lake.age import first_day_kept
 from lake.master import CommandCustody, FileCustody
+from proofs.signing import PRIVATE
+from reports import checkpoints
 from scheduler import keep_trace, wordless
 from workspace import Workspace, open_site
 
@@ -47,7 +49,7 @@ def examine(folder: Path, now: datetime, actor: str, json_: bool) -> None:
     except FairwatchError as error:
         found.append(Complaint("settings", "wrong", str(error)))
     else:
-        for check in (_sources, _people, _addresses, _policy, _names, _mail, _keys, _ledger):
+        for check in (_sources, _people, _addresses, _policy, _names, _mail, _keys, _ledger, _key):
             found += [*check(ws, now)]
     if json_:
         show.as_json({"checks": found})
@@ -202,10 +204,26 @@ def _key_file(ws: Workspace, path: Path) -> Iterator[Complaint]:
 
 def _ledger(ws: Workspace, _: datetime) -> Iterator[Complaint]:
     try:
-        lines, head = ws.ledger.verify(ws.state.noted())
-        yield Complaint("ledger", "ok", f"{lines} acts, head {head[:12]}…")
+        found = checkpoints.verify(ws)
+        told = f"{found.lines} acts, {found.checkpoints} checkpoints, head {found.head[:12]}…"
+        yield Complaint("ledger", "ok", told)
     except FairwatchError as error:
         yield Complaint("ledger", "wrong", str(error))
+    for gap in checkpoints.gaps(ws):
+        yield Complaint("checkpoints", "warning", gap)
+    folder = ws.settings.checkpoints.folder
+    if folder is not None and not (ws.folder / folder).is_dir():
+        yield Complaint("checkpoints", "wrong", f"{folder}: is not there; is it mounted?")
+
+
+def _key(ws: Workspace, _: datetime) -> Iterator[Complaint]:
+    path = ws.folder / checkpoints.KEYS / PRIVATE
+    if not path.exists():
+        yield Complaint("signing key", "ok", "none yet; the first checkpoint makes one")
+    elif path.stat().st_mode & 0o077:
+        yield Complaint("signing key", "wrong", f"others may read {path}: chmod 600 {path}")
+    else:
+        yield Complaint("signing key", "ok", str(path))
 
 
 def site_if_any(site: Path | None) -> Workspace | None:

@@ -1,6 +1,5 @@
 """Commands in groups: managers' reports, cases, evidence, the year, the ledger."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -32,8 +31,9 @@ from fairwatch.options import (
     week_of,
 )
 from fairwatch.people import people_app
+from fairwatch.proving import ledger_app
 from lake.files import sha256
-from reports import cases, evidence, mail
+from reports import bundle, cases, certificate, evidence, mail
 from reports.weekly import index, weekly
 from workspace import Workspace
 
@@ -41,7 +41,6 @@ report_app = typer.Typer(help="Managers' summaries.", no_args_is_help=True)
 case_app = typer.Typer(help="The documented way to a named person's data.", no_args_is_help=True)
 evidence_app = typer.Typer(help="Sealed packs for approved cases.", no_args_is_help=True)
 retention_app = typer.Typer(help="The year: plan, purge, verify.", no_args_is_help=True)
-ledger_app = typer.Typer(help="Who did what.", no_args_is_help=True)
 GROUPS = {
     "findings": findings_app,
     "report": report_app,
@@ -156,10 +155,47 @@ def retention_purge(confirm: Confirm = False, json_: AsJson = False, site: Site 
     ws = place.opened(site)
     with ws.alone(), _told_if_it_fails(ws, "purge"):
         ws.note_settings(place.now())
-        done = retention.purge(ws, place.now(), confirmed=confirm)
+        done, issued = bundle.purge_certified(ws, place.now(), confirmed=confirm)
         index(ws)
     told = retention.sentence(done.verification)
-    show.as_json({"removed": done.removed, **done.verification.as_json()}) if json_ else show.say(f"{len(done.removed)} items removed. {told}")  # fmt: skip
+    if json_:
+        show.as_json({"removed": done.removed, **done.verification.as_json(),
+                      "certificate": issued.path})  # fmt: skip
+    else:
+        show.say(f"{len(done.removed)} items removed. {told}\nCertificate: {issued.path}")
+    issued.refuse_undelivered()
+
+
+@retention_app.command("certificate")
+def retention_certificate(
+    purge: Annotated[
+        str | None,
+        typer.Option(
+            "--purge", help="The act of a purge, or `last`; without it: what is kept now."
+        ),
+    ] = None,
+    json_: AsJson = False,
+    site: Site = None,
+) -> None:
+    """A signed bundle: what was removed, what remains, what may be in backups until when."""
+    ws = opened(site)
+    with ws.alone():
+        of = certificate.newest(ws) if purge == "last" else purge
+        issued = bundle.certify(ws, place.now(), of)
+    if json_:
+        show.as_json({"path": issued.path, "sha256": issued.sha256, "mailed": issued.mailed,
+                      "checkpoint": issued.checkpoint.as_json(),
+                      "certificate": issued.certificate.as_json()})  # fmt: skip
+    else:
+        show.say(f"{issued.sha256}  {issued.path}")
+        show.say(f"mailed: {issued.mailed}" if issued.mailed else "mailed to nobody")
+        for gap in issued.checkpoint.gaps:
+            show.say(f"gap: {gap}")
+    issued.refuse_undelivered()
+    if not issued.certificate.clean:
+        raise Overdue(
+            "The certificate says that it is not clean; see `fairwatch retention verify`."
+        )
 
 
 @retention_app.command("verify")
@@ -182,22 +218,6 @@ def _told_if_it_fails(ws: Workspace, step: str) -> Iterator[None]:
         scheduler.alarm(ws, step, str(error), place.now())
         raise
     scheduler.settled(ws, step)
-
-
-@ledger_app.command("verify")
-def ledger_verify(json_: AsJson = False, site: Site = None) -> None:
-    """Check the whole chain; names the first line that does not fit."""
-    ws = place.opened(site)
-    lines, head = ws.ledger.verify(ws.state.noted())
-    show.as_json({"lines": lines, "head": head, "whole": True}) if json_ else show.say(f"{lines} acts, unbroken; head {head}")  # fmt: skip
-
-
-@ledger_app.command("export")
-def ledger_export(site: Site = None) -> None:
-    """All acts as JSON lines, as they stand in the segments."""
-    ws = place.opened(site)
-    for path in ws.ledger.segments():
-        sys.stdout.write(path.read_text("utf-8"))
 
 
 def _case(made: cases.Case, json_: bool, told: str) -> None:

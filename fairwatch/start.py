@@ -6,9 +6,13 @@ from pathlib import Path
 from config.document import read
 from config.settings import Settings
 from errors import AlreadyThere, WrongUsage
+from proofs.signing import Keys
 from workspace import day_keys
 
-FOLDERS = ("lake", "state", "ledger", "reports", "evidence", "logs", "work", "incoming")
+FOLDERS = (
+    *("lake", "state", "ledger", "checkpoints", "certificates", "reports", "evidence"),
+    *("logs", "work", "incoming"),
+)
 
 
 def policies() -> list[str]:
@@ -24,7 +28,7 @@ def init(
     timezone: str | None = None,
     key_file: Path | None = None,
 ) -> list[Path]:
-    """Write fairwatch.yaml, policy.yaml, people.csv and a master key; never over files that are there.
+    """Write fairwatch.yaml, policy.yaml, people.csv and keys; never over what is there.
 
     `key_file`: where the master key goes, relative to the folder; else beside the folder.
 
@@ -59,6 +63,9 @@ def init(
         (folder / file_name).write_text(text, "utf-8")
     chosen = read(folder / "fairwatch.yaml", Settings).encryption
     day_keys(folder.resolve(), chosen, {}).unlock()
+    keys = Keys(folder / "keys")
+    if not keys.exist:
+        keys.make()
     return [folder / n for n in content]
 
 

@@ -281,6 +281,33 @@ STORES: tuple[Store, ...] = (
         "ledger",
         "who did what; a segment goes when its first act is due, leaving its head",
     ),
+    Store(
+        "checkpoints",
+        ("checkpoints/*.txt", "checkpoints/*.tsr"),
+        "made",
+        "file",
+        "ledger",
+        "signed: how many acts the ledger had and the root over them, with time stamps",
+    ),
+    Store(
+        "certificates",
+        ("certificates/*.zip",),
+        "made",
+        "file",
+        "certificates",
+        "what was removed and what remained, signed; holds no personal data",
+    ),
+    Store(
+        "signing",
+        (
+            *("keys/signing.pem", "keys/signing.pub.pem", "keys/rotations/*.txt"),
+            *("keys/next.pem", "keys/*.tmp", "keys/rotations/*.tmp"),
+        ),
+        "nothing",
+        "never",
+        None,
+        "the key that signs checkpoints and certificates, and how it was changed; holds no events",
+    ),
     Store("reports", ("reports/**",), "pages", "file", "reports", "weekly pages for managers"),
     Store(
         "evidence",

@@ -235,7 +235,9 @@ def test_a_dropped_segment_leaves_its_head(site: Workspace, now: datetime) -> No
     ws.ledger.verify()
     after = [line.act for line in ws.ledger.lines()]
     assert after[: len(before)] == before
-    assert [a["act"] for a in after[len(before) :]] == ["purge intent", "purge done"]
+    assert [a["act"] for a in after[len(before) :]] == [
+        *("purge intent", "purge marks", "purge done")
+    ]
 
 
 def test_deleted_rows_are_not_in_the_files(site: Workspace, now: datetime) -> None:
