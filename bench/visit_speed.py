@@ -3,7 +3,7 @@
     python bench/visit_speed.py [--lines 1000000 5000000 10000000] [--rounds 1]
 
 For each size: one day's log is ingested, then its day is derived (classes of all lines, activity,
-usage), each as a process of its own on a fresh site. Goal: derive ≤ 2 × the CPU of ingest, linear in
+usage), each as a process of its own on a fresh site. Goal: derive ≤ twice the CPU of ingest, linear in
 lines, memory bounded by `limits: memory_mb` and what Python itself holds.
 """
 
