@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from analytics.derive import derive, local_days
-from analytics.findings import judge
 from analytics.questions import Week
+from analytics.record import judge
 from clock import believe_clock
 from errors import JobFailed, UnreadableInput
 from ingest.discover import discover
@@ -14,6 +14,7 @@ from ingest.merge import merge
 from ingest.run import ingest
 from reports import checkpoints, mail
 from reports.bundle import purge_certified
+from reports.reviews import open_matters
 from reports.weekly import index, weekly
 from retention import sentence, verify
 from workspace import Workspace
@@ -64,7 +65,9 @@ def _activity(ws: Workspace, now: datetime) -> str:
 
 def _findings(ws: Workspace, now: datetime) -> str:
     weeks, found = judge(ws, local_days(ws), FINDING_WEEKS, now)
-    return f"{len(found)} matters to look at in {len(weeks)} weeks"
+    waiting = len(open_matters(ws, found))
+    closed = f"; {len(found) - waiting} dismissed before" if waiting < len(found) else ""
+    return f"{waiting} matters to look at in {len(weeks)} weeks{closed}"
 
 
 def _purge(ws: Workspace, now: datetime) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from sqlalchemy import select
 
 from config.document import read
+from config.leave import Leave, read_leave
 from config.lists.listfile import imported, list_files
 from config.people import People, read_people
 from config.policy import Policy
@@ -43,6 +44,7 @@ class Workspace:
     folder: Path
     settings: Settings
     people: People
+    leave: Leave
     policies: tuple[Policy, ...]
     sites: SiteList
     state: State
@@ -54,6 +56,7 @@ class Workspace:
     def config_files(self) -> list[Path]:
         """The files written by hand that decide what is stored and found."""
         named = [self.settings.people, *self.settings.policy, *self.settings.sites]
+        named += [self.settings.leave] if self.settings.leave else []
         written = [self.folder / SETTINGS, *(self.folder / path for path in named)]
         return [*written, *list_files(self.folder)]
 
@@ -130,10 +133,13 @@ def open_site(folder: Path, actor: str, environment: Mapping[str, str] | None = 
         if settings.state
         else State.in_folder(folder / "state", ledger)
     )
+    people = read_people(folder / settings.people)
+    users = [row.user for row in people.rows]
     return Workspace(
         folder=folder,
         settings=settings,
-        people=read_people(folder / settings.people),
+        people=people,
+        leave=read_leave(folder / settings.leave, users) if settings.leave else Leave(),
         policies=policies,
         sites=site_list(
             [folder / path for path in settings.sites],

@@ -11,7 +11,7 @@ from analytics.engine import Engine
 from analytics.questions import FeedGap, opened
 from config.hours import day_bounds
 from lake import catalogue
-from lake.datasets import EVENTS
+from lake.datasets import EVENTS, SIGNS
 from state.tables import FILE
 from workspace import Workspace
 
@@ -51,11 +51,21 @@ class UsageRow:
     work_high_min: float | None
     visits: int
     contacts: int
+    break_low_min: float | None
+    break_likely_min: float | None
+    break_high_min: float | None
+    outside_low_min: float | None
+    outside_likely_min: float | None
+    outside_high_min: float | None
 
 
 @dataclass(frozen=True)
 class EventRow:
-    """A log line as it is stored, with the digest of the file and the number of the line."""
+    """A log line as it is stored, with the digest of the file and the number of the line.
+
+    `taken_for` and `rule`: its class in the visit model and the rule that says so
+    (docs/time-in-use.md); null where no rule of visits was asked.
+    """
 
     time: str
     source: str
@@ -77,6 +87,8 @@ class EventRow:
     duration_ms: int | None
     bytes_down: int | None
     bytes_up: int | None
+    taken_for: str | None
+    rule: str | None
 
 
 def activity(
@@ -126,6 +138,9 @@ def log_lines(ws: Workspace, first: date, last: date, person: str) -> list[Event
         ws.state.read() as connection,
     ):
         engine.view(EVENTS, catalogue.parts(connection, EVENTS.name, days))
+        # A line's beginning may lie in the local day before the one it was written in.
+        signs = [first + timedelta(days=i) for i in range(-1, (last - first).days + 2)]
+        engine.view(SIGNS, catalogue.parts(connection, SIGNS.name, signs))
         files = connection.execute(select(FILE.c.id, FILE.c.sha256)).all()
         engine.table(
             "files",

@@ -90,7 +90,6 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()
     draw = random.Random(chosen.seed)
-    CONTEXT.set_forkserver_preload(["retention", "pyarrow.parquet", "pyarrow.parquet.encryption"])
     where: Counter[str] = Counter()
     violations: list[str] = []
     with tempfile.TemporaryDirectory() as base:

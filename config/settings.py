@@ -323,6 +323,7 @@ class Settings(Model):
     shared_addresses: list[Network] = []
     directory: Directory | None = None
     people: Path = Path("people.csv")
+    leave: Path | None = None
     policy: list[Path] = [Path("policy.yaml")]
     sites: list[Path] = []
     lists: list[ListUse] = []

@@ -1,16 +1,17 @@
 """How the longer answers look on the terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
 import scheduler
-from analytics.findings import Finding
+from analytics.finding import Finding
 from errors import BadConfiguration, UnreadableInput
 from fairwatch import check, show
 from fairwatch.status import Status
 from ingest.formats import Format
 from ingest.run import Counts, FileReport
+from reports.reviews import Standing
 from retention import Decision, Verification, sentence
 from workspace import Workspace
 
@@ -37,6 +38,9 @@ def show_checked(files: Sequence[check.Checked]) -> None:
         if one.first:
             verdicts = ", ".join(f"{n:,} {v}" for v, n in sorted(one.verdicts.items()))
             show.say(f"  from {one.first} to {one.last}; {verdicts}")
+        if one.fetches:
+            said = ", ".join(f"{n:,} {word}" for word, n in sorted(one.fetches.items()))
+            show.say(f"  the browser's own word: {said}")
         there = [name for name, found in one.present.items() if found]
         lacking = [name for name, found in one.present.items() if not found]
         show.say(f"  present: {', '.join(there) or 'nothing beyond addresses'}")
@@ -68,23 +72,30 @@ def show_ingested(done: Sequence[FileReport], json_: bool) -> None:
         raise (BadConfiguration if wrong else UnreadableInput)("\n".join(failed))
 
 
-def show_findings(found: Sequence[Finding]) -> None:
+def show_findings(found: Sequence[Finding], where: Mapping[str, Standing]) -> None:
     """A paragraph a finding: a matter to look at, with what speaks against it."""
     if not found:
         show.say("Nothing to look at in these weeks.")
     for one in found:
+        version = next(v for n, v in one.versions.items() if n.startswith("rule "))
         clauses = "; ".join(f"{number}: {text}" for number, text in one.clauses.items())
         show.say(
             f"{one.id}  {one.person}  {one.week}  {one.rule}\n"
             f"  measure: {one.low:.0f} to {one.high:.0f} {one.unit} (likely {one.likely:.0f}) on "
             f"{len(one.days)} days, grade {one.grade}; judged on the low figure\n"
-            f"  rule: {one.threshold}\n  clause {clauses}\n  what speaks against it:"
+            f"  rule: {one.threshold} ({one.versions['policy']}, rule version {version})\n  clause {clauses}\n  what speaks against it:"
         )
         for against in one.against:
             show.say(f"    {against.check}: {against.text}")
+        at = where[one.id]
+        again = "; what it rests on has changed since it was decided" if at.changed else ""
+        show.say(f"  state: {at.state}{again}")
+        for said in at.reviews:
+            show.say(f"    {said.time[:10]} {said.act}, {said.by}: {said.reason}")
     if found:
         show.say(
-            "These are matters to look at, not verdicts; opening a person's data needs a case."
+            "These are matters to look at, not verdicts: `fairwatch findings review ID` says what "
+            "came of one; opening a person's data needs a case."
         )
 
 

@@ -11,20 +11,25 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from config.settings import Source
 from errors import BadConfiguration, UnreadableInput
 from ingest.arrival import LocalFile, Origin, unfolded
-from ingest.events import host_of, split_urls
+from ingest.events import host_of
 from ingest.formats import Format, Given, recognise
 from ingest.formats.block import Block, Fold, Parsed, masked
+from ingest.formats.slashes import Slashed
 from ingest.reading import from_the_start, parse, prepare
 from ingest.streams import Piece, Stream
 
 LINE_BYTES, EXPANSION = 65536, 400
 SAMPLE = 64 << 10
-PRESENT = ("user names", "URLs", "referers", "duration", "bytes", "device categories", "time zone")
+PRESENT = (
+    *("user names", "URLs", "referers", "Sec-Fetch headers", "duration", "bytes"),
+    *("device categories", "time zone"),
+)
 NO_ZONE = "the lines carry no zone; shown as if UTC: set `timezone` for the source before ingest"
 SEEN_LINES = 2_000_000
 
@@ -64,6 +69,7 @@ class Checked:
     ignored_as: dict[str, int] = field(default_factory=dict)
     rejects: dict[str, dict[str, Any]] = field(default_factory=dict)
     verdicts: dict[str, int] = field(default_factory=dict)
+    fetches: dict[str, int] = field(default_factory=dict)
     present: dict[str, bool] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     grade: str = ""
@@ -226,11 +232,12 @@ def _count(result: Checked, piece: Piece, parsed: Parsed) -> None:
     first, last = _iso(span["min"]), _iso(span["max"])
     result.first = min(filter(None, (result.first, first)))
     result.last = max(filter(None, (result.last, last)))
-    for entry in table["verdict"].combine_chunks().value_counts().to_pylist():
-        result.verdicts[entry["values"]] = result.verdicts.get(entry["values"], 0) + entry["counts"]
+    _tally(result.verdicts, table["verdict"])
+    _tally(result.fetches, table["fetch"])
     for name, column in (
         ("user names", "user"),
         ("referers", "referrer"),
+        ("Sec-Fetch headers", "fetch"),
         ("duration", "duration_ms"),
         ("bytes", "bytes_down"),
         ("device categories", "device_category"),
@@ -243,6 +250,12 @@ def _count(result: Checked, piece: Piece, parsed: Parsed) -> None:
     }
 
 
+def _tally(counts: dict[str, int], column: pa.ChunkedArray) -> None:
+    for entry in column.combine_chunks().value_counts().to_pylist():
+        if entry["values"] is not None:
+            counts[entry["values"]] = counts.get(entry["values"], 0) + entry["counts"]
+
+
 def _grade(result: Checked) -> str:
     contacts = result.present.pop("contacts only", False)
     names = (
@@ -252,6 +265,16 @@ def _grade(result: Checked) -> str:
     )
     if contacts:
         return f"contacts only: grade D, no minutes are ever made of these lines; {names}"
+    if result.fetches.get("person"):
+        return (
+            f"the browser says which pages a person opened (Sec-Fetch headers): grade A possible; "
+            f"rows without them are judged by referer; {names}"
+        )
+    if result.fetches:
+        return (
+            f"Sec-Fetch headers tell pages from their parts, but never a person's act: is "
+            f"Sec-Fetch-User logged? Grade B; {names}"
+        )
     if result.present["URLs"] and result.present["referers"]:
         return f"pages and referers are seen: grade B for these lines; {names}"
     if result.present["URLs"]:
@@ -267,7 +290,9 @@ def normalised(piece: Piece, parsed: Parsed, *, keep_url: bool) -> Iterator[dict
     if not table.num_rows:
         return
     url = table["url"].combine_chunks()
-    authorities, paths = split_urls(url.dictionary)
+    cut = Slashed(url.dictionary)
+    paths = cut.paths(np.arange(len(cut)))
+    authorities, paths = cut.authorities(), pc.if_else(pa.array(cut.schemed), paths, None)
     places = [
         _place(u, a, p)
         for u, a, p in zip(
@@ -296,6 +321,8 @@ def normalised(piece: Piece, parsed: Parsed, *, keep_url: bool) -> Iterator[dict
             "referrer_host": _referrer(row["referrer"]),
             "content_type": row["content_type"],
             "user_agent": row["user_agent"],
+            "fetch": row["fetch"],
+            "fetch_site": row["fetch_site"],
         }
         yield {**out, "url": row["url"]} if keep_url else out
 

@@ -4,22 +4,19 @@ import errno
 import shutil
 import sys
 import traceback
-from importlib.abc import MetaPathFinder
 from io import TextIOWrapper
 from pathlib import Path
 from threading import Event
-from typing import Annotated, Any
+from typing import Annotated
 
-import pyarrow as pa
 import typer
 
 import scheduler
-from analytics.findings import findings, remember
 from analytics.people import ActivityRow, UsageRow, activity, usage
 from analytics.questions import feed_gaps
 from clock import believe_clock
 from errors import EXPECTED, CannotWrite, FairwatchError, UnreadableInput, WrongUsage
-from fairwatch import answers, check, demo, doctor, explain, keys, place, show, start
+from fairwatch import answers, check, demo, doctor, explain, keys, lines, place, show, start
 from fairwatch.check import Assumed
 from fairwatch.groups import GROUPS
 from fairwatch.options import (
@@ -34,7 +31,6 @@ from fairwatch.options import (
     derived,
     in_order,
     looking,
-    weeks,
     zone_of,
 )
 from fairwatch.people import who
@@ -54,6 +50,10 @@ app = typer.Typer(
 help_app = typer.Typer(help="What the codes and words mean.", no_args_is_help=True)
 for name, sub in (*GROUPS.items(), ("help", help_app)):
     app.add_typer(sub, name=name)
+PARTS = [
+    f"{part}_{bound}_min" for part in ("break", "outside") for bound in ("low", "likely", "high")
+]
+"""Columns of `usage` that programs get and a terminal has no room for."""
 NO_ROOM = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT)
 
 
@@ -185,28 +185,11 @@ def usage_(
     looking(ws, "usage", first, last, reason)
     gaps = feed_gaps(ws, first.date(), last.date(), place.now())
     found = usage(ws, first.date(), last.date(), gaps)
-    answer("Usage", UsageRow, found, csv_, json_)
+    answer("Usage", UsageRow, found, csv_, json_, PARTS)
 
 
-@app.command("findings")
-def findings_(
-    first: From,
-    last: To,
-    json_: AsJson = False,
-    reason: Why = ROUTINE,
-    site: Site = None,
-) -> None:
-    """Matters to look at, with clause, measure, range, grade, and what speaks against."""
-    in_order(first, last)
-    ws = derived(site)
-    looking(ws, "findings", first, last, reason)
-    found = findings(ws, first.date(), last.date(), place.now())
-    with ws.alone():
-        remember(ws, found, weeks(first.date(), last.date()), place.now())
-    if json_:
-        show.as_json({"findings": [f.as_json() for f in found]})
-    else:
-        answers.show_findings(found)
+app.command("tally")(lines.tally)
+app.command("lines")(lines.lines)
 
 
 app.command("classify")(explain.classify)
@@ -256,30 +239,8 @@ def exit_codes(json_: AsJson = False) -> None:
     show.as_json(dict(codes)) if json_ else show.table("Exit codes", ("code", "meaning"), codes)
 
 
-class _Unseen(MetaPathFinder):
-    """Says that pandas is not there."""
-
-    def find_spec(self, fullname: str, path: Any, target: Any = None) -> None:
-        if fullname == "pandas":
-            raise ModuleNotFoundError(fullname)
-
-
-def _without_pandas() -> None:
-    """Keep Arrow from importing pandas, 0.2 seconds and 40 MB, at the first value it is handed.
-
-    It asks once whether pandas is there, and again only where a conversion to pandas is called for.
-    """
-    unseen = _Unseen()
-    sys.meta_path.insert(0, unseen)
-    try:
-        pa.scalar(None)
-    finally:
-        sys.meta_path.remove(unseen)
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Run a command; expected failures are a sentence and a code, never a trace."""
-    _without_pandas()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a terminal that cannot show a letter is no failure
             stream.reconfigure(errors="backslashreplace")

@@ -49,7 +49,7 @@ def examine(folder: Path, now: datetime, actor: str, json_: bool) -> None:
     except FairwatchError as error:
         found.append(Complaint("settings", "wrong", str(error)))
     else:
-        for check in (_sources, _people, _addresses, _policy, _mail, _keys, _ledger, _key):
+        for check in (_sources, _people, _addresses, _policy, _names, _mail, _keys, _ledger, _key):
             found += [*check(ws, now)]
     if json_:
         show.as_json({"checks": found})
@@ -138,6 +138,28 @@ def _policy(ws: Workspace, now: datetime) -> Iterator[Complaint]:
         )
     else:
         yield Complaint("policy", "ok", f"{policy.title}, {policy.version}")
+
+
+def _names(ws: Workspace, now: datetime) -> Iterator[Complaint]:
+    """What a policy names and nobody knows: a misspelt service is not permitted, a role not exempt."""
+    today = now.astimezone(ws.settings.zone).date()
+    policy = ws.policy_on(today)
+    if policy is None:
+        return
+    blocked = policy.blocked_on(today)
+    named = {p.service for p in policy.permitted} | {*blocked.services}
+    named |= {service for e in policy.exempt for service in e.services}
+    strange = sorted(s for s in named if s not in ws.sites.services and not ws.sites.match(s))
+    if strange:
+        told = (
+            f"no list knows the services {', '.join(strange)}: what is said of them has no effect"
+        )
+        yield Complaint("policy names", "warning", told)
+    roles = {role for person in ws.people.rows for role in person.roles}
+    idle = sorted({e.role for e in policy.exempt if e.effective.covers(today)} - roles)
+    if idle:
+        told = f"nobody in people.csv has the role {', '.join(idle)}: authorised work use is judged"
+        yield Complaint("policy roles", "warning", told)
 
 
 def _mail(ws: Workspace, _: datetime) -> Iterator[Complaint]:

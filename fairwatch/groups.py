@@ -12,6 +12,7 @@ import retention
 import scheduler
 from errors import Overdue
 from fairwatch import answers, doctor, place, show
+from fairwatch.findings import findings_app
 from fairwatch.keys import keys_app
 from fairwatch.lists import lists_app
 from fairwatch.options import (
@@ -41,6 +42,7 @@ case_app = typer.Typer(help="The documented way to a named person's data.", no_a
 evidence_app = typer.Typer(help="Sealed packs for approved cases.", no_args_is_help=True)
 retention_app = typer.Typer(help="The year: plan, purge, verify.", no_args_is_help=True)
 GROUPS = {
+    "findings": findings_app,
     "report": report_app,
     "case": case_app,
     "evidence": evidence_app,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from ingest.events import sort_key
+from ingest.events import in_order
 from lake.catalogue import Part
 from lake.datasets import EVENTS, REJECTS
 from lake.keys import DayKeys
@@ -108,4 +108,4 @@ def _write(writer: PartWriter, pieces: list[pa.Table]) -> None:
     table = pa.concat_tables(pieces)
     pieces.clear()
     table = table.unify_dictionaries().combine_chunks()
-    writer.write(table.take(sort_key(table)))
+    writer.write(in_order(table))

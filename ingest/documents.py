@@ -11,6 +11,8 @@ from typing import Any, Protocol
 import ijson
 import orjson
 
+from ingest.formats import fetching
+
 SNIFFED = 4096
 DEEPEST = 64
 LONGEST_TEXT = 16 << 10
@@ -25,7 +27,7 @@ WANTED = frozenset(
         "_userName", "_user", "_resourceType",
     }
 )  # fmt: skip
-HEADERS = {"referer": "referrer", "user-agent": "user_agent", "x-forwarded-for": "forwarded", "x-client-ip": "forwarded"}  # fmt: skip
+HEADERS = {"referer": "referrer", "user-agent": "user_agent", "x-forwarded-for": "forwarded", "x-client-ip": "forwarded", **fetching.HEADERS}  # fmt: skip
 
 
 class Source(Protocol):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from ingest.buffers import GROUP_ROWS
-from ingest.events import sort_key
+from ingest.events import in_order
 from lake import catalogue
 from lake.catalogue import Part
 from lake.datasets import EVENTS, REJECTS, Dataset
@@ -46,7 +46,7 @@ def _merge(
     writer = PartWriter(ws.folder, dataset, day, f"{name}-merged", ws.keys)
     try:
         for table in _groups(ws, parts):
-            writer.write(table.take(sort_key(table)) if dataset is EVENTS else table)
+            writer.write(in_order(table) if dataset is EVENTS else table)
         made = writer.close(f"{len(parts)} parts")
         if made.rows != sum(p.rows for p in parts):
             raise RuntimeError(f"{made.path}: {made.rows} rows of {sum(p.rows for p in parts)}")

@@ -47,11 +47,16 @@ EVENTS = Dataset(
             ("role", WORD),  # site | asset | api | embed
             ("category", WORD),
             ("device_category", WORD),  # the device's own word as a category of the policy | other
-            ("path_role", WORD),  # page | embed | share
+            ("path_role", WORD),  # page | file | embed | share
             ("path", WORD),  # only where the site's settings ask for it
-            ("referrer", WORD),  # a service's id | other
+            ("referrer", WORD),  # a service's id | search | other
             ("content_type", WORD),
             ("grain", WORD),  # page | tunnel | contact: what kind of sign a line can be
+            (
+                "fetch",
+                WORD,
+            ),  # (a word of SQL: quote it) person | navigation | frame | part: the browser's own word
+            ("fetch_site", WORD),  # none | same-origin | same-site | cross-site: who began it
             ("bytes_down", pa.int64()),
             ("bytes_up", pa.int64()),
             ("source", WORD),
@@ -112,9 +117,52 @@ ACTIVITY = Dataset(
     personal=("user",),
 )
 
+SIGNS = Dataset(
+    name="signs",
+    holds="what each line of a listed service was taken for, and by which rule",
+    schema=pa.schema(
+        [
+            ("user", WORD),
+            ("service", WORD),
+            ("category", WORD),
+            ("time", INSTANT),  # the line's beginning
+            ("class", WORD),  # visit | continuation | embedded | action | background
+            ("rule", WORD),  # docs/time-in-use.md
+            ("file", pa.int32()),
+            ("line", pa.int64()),
+        ]
+    ),
+    clock="time",
+    day="local",
+    keep="events",
+    sort=("user", "time", "file", "line"),
+    personal=("user",),
+)
+
+TALLY = Dataset(
+    name="tally",
+    holds="lines a person, day, service, class and rule: they add up to the lines read",
+    schema=pa.schema(
+        [
+            ("user", WORD),
+            ("day", pa.date32()),
+            ("service", WORD),  # null: a site outside the policy's categories
+            ("category", WORD),
+            ("class", WORD),  # of SIGNS, or unknown
+            ("rule", WORD),
+            ("rows", pa.int64()),
+        ]
+    ),
+    clock="day",
+    day="local",
+    keep="usage",
+    sort=("user", "service", "rule"),
+    personal=("user",),
+)
+
 USAGE = Dataset(
     name="usage",
-    holds="minutes a person, day and category, as a union over services; working time apart",
+    holds="minutes a person, day and category, as a union; working time, breaks and the rest apart",
     schema=pa.schema(
         [
             ("user", WORD),
@@ -130,6 +178,12 @@ USAGE = Dataset(
             ("work_high_min", pa.float64()),
             ("visits", pa.int32()),
             ("contacts", pa.int32()),
+            ("break_low_min", pa.float64()),
+            ("break_likely_min", pa.float64()),
+            ("break_high_min", pa.float64()),
+            ("outside_low_min", pa.float64()),  # before, after and beside the working day
+            ("outside_likely_min", pa.float64()),
+            ("outside_high_min", pa.float64()),
         ]
     ),
     clock="day",
@@ -151,6 +205,9 @@ BLOCKED = Dataset(
             ("category", WORD),
             ("denied", pa.int32()),
             ("reached", pa.int32()),
+            ("lines", pa.int32()),  # all that name the service; of them, left out as part of
+            ("embedded", pa.int32()),  # other sites' pages
+            ("background", pa.int32()),  # nobody's doing
         ]
     ),
     clock="day",
@@ -172,7 +229,7 @@ FEED = Dataset(
 )
 
 DATASETS: dict[str, Dataset] = {
-    d.name: d for d in (EVENTS, REJECTS, ACTIVITY, USAGE, BLOCKED, FEED)
+    d.name: d for d in (EVENTS, REJECTS, SIGNS, TALLY, ACTIVITY, USAGE, BLOCKED, FEED)
 }
 
 
@@ -218,7 +275,7 @@ STORES: tuple[Store, ...] = (
     ),
     Store(
         "ledger",
-        ("ledger/*.jsonl", "ledger/heads.json", "ledger/.lock"),
+        ("ledger/*.jsonl", "ledger/heads.json", "ledger/heads.tmp", "ledger/.lock"),
         "ledger",
         "segment",
         "ledger",
@@ -288,7 +345,7 @@ STORES: tuple[Store, ...] = (
     Store(
         "configuration",
         (
-            *("*.yaml", "*.yml", "people*.csv", "devices*.csv", "addresses*.csv"),
+            *("*.yaml", "*.yml", "people*.csv", "leave*.csv", "devices*.csv", "addresses*.csv"),
             "formats/*.yaml",
             *("*.lock", ".lock"),
         ),
@@ -296,6 +353,55 @@ STORES: tuple[Store, ...] = (
         "never",
         None,
         "written by hand; holds no events",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """What leaves the site folder, or is looked for in vain in it: nobody's look reaches it."""
+
+    name: str
+    what: str
+    ends: str
+
+
+ELSEWHERE: tuple[Elsewhere, ...] = (
+    Elsewhere(
+        "backups",
+        "copies of the site folder, and snapshots of its disk",
+        "by their own expiry; partitions in them cannot be read once their day's key is destroyed",
+    ),
+    Elsewhere(
+        "object-store versions",
+        "older versions and deleted objects of a bucket the folder or its backups are in",
+        "by the bucket's own rule for old versions; sealed partitions with their key. A look lists files, "
+        "not versions",
+    ),
+    Elsewhere(
+        "mail",
+        "pages and alarms handed to the SMTP server; there is no spool here",
+        "by the recipients' own rules. A mail file put into the site folder is looked into",
+    ),
+    Elsewhere(
+        "exports",
+        "what a command printed, and where a person put that",
+        "by that person. Put into the site folder it is claimed by nobody, and named once it is old",
+    ),
+    Elsewhere(
+        "logs as delivered",
+        "the proxy's own files outside incoming/, on servers and in buckets: only read",
+        "by the proxy's rotation",
+    ),
+    Elsewhere(
+        "downloads",
+        "a list under way, in the system's folder for temporary files; holds no events",
+        "with the command",
+    ),
+    Elsewhere(
+        "caches",
+        "none: DuckDB's spill lies in work/ and goes with the question, or with the next run",
+        "-",
     ),
 )
 
@@ -319,6 +425,7 @@ CLOCKED: tuple[Clocked, ...] = (
     Clocked("cases", "asked", "iso", "cases"),
     Clocked("pack", "oldest", "iso", "evidence"),
     Clocked("finding", "first_day", "iso", "findings"),
+    Clocked("review", "first_day", "iso", "findings"),
     Clocked("tombstone", "purged", "iso", "ledger"),
     Clocked("outbox", "time", "iso", "logs"),
 )

@@ -113,16 +113,18 @@ class DayKeys:
 
     def unwrapped(self, id_: str) -> bytes:
         """A day's key itself: 32 bytes. Raises NoKey."""
-        found = self.ring.find(id_)
-        if found is None:
-            raise self._gone(id_)
-        try:
-            return aes_key_unwrap(self.unlock(), found.wrapped)
-        except InvalidUnwrap:
-            raise NoKey(
-                f"{self.ring.path}: the key {id_} was changed there; put back the copy of the ring "
-                f"made last."
-            ) from None
+        for _ in range(2):
+            found = self.ring.find(id_)
+            if found is None:
+                raise self._gone(id_)
+            try:
+                return aes_key_unwrap(self.unlock(), found.wrapped)
+            except InvalidUnwrap:
+                self._master = None  # another process may have rotated it since
+        raise NoKey(
+            f"{self.ring.path}: the key {id_} was changed there; put back the copy of the ring made "
+            f"last."
+        )
 
     def destroy(self, ids: Iterable[str]) -> None:
         """Forget day keys for good: what they sealed cannot be read again, wherever a copy lies."""
@@ -135,8 +137,8 @@ class DayKeys:
         No partition is written anew. Killed at any point, either key opens the ring, and the file
         or keyring holds the one that does.
         """
-        old = self.unlock()
         day_keys = {key.id: self.unwrapped(key.id) for key in self.ring.day_keys()}
+        old = self.unlock()
         custody = self._custody()
         new, noted = custody.make()
         wrapped = {id_: aes_key_wrap(new, key) for id_, key in day_keys.items()}
@@ -147,10 +149,13 @@ class DayKeys:
 
     def _made(self, dataset: str, day: date, number: int) -> DayKey:
         id_ = f"{dataset}-{day.isoformat()}-{os.urandom(4).hex()}"
-        wrapped = aes_key_wrap(self.unlock(), os.urandom(KEY_BYTES))
-        made = DayKey(id_, dataset, day.isoformat(), number, wrapped)
-        self.ring.add(made)
-        return made
+        while True:
+            master = self.unlock()
+            wrapped = aes_key_wrap(master, os.urandom(KEY_BYTES))
+            made = DayKey(id_, dataset, day.isoformat(), number, wrapped)
+            if self.ring.add(made, name_of(master)):
+                return made
+            self._master = None  # rotated since, by another process
 
     def _unlocked(self) -> bytes:
         custody, known = self._custody(), self.ring.master()

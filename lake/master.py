@@ -93,10 +93,15 @@ class FileCustody:
     def settle(self) -> None:
         if not self._next.exists():
             return
-        if self.path.exists():
-            _overwrite(self.path)
+        # By the handle the old key's bytes can go after its name has: at no moment is there no key.
+        old = self.path.open("r+b") if self.path.exists() else None
         self._next.replace(self.path)
         fsync(self.path.parent)
+        if old is not None:
+            with old:
+                old.write(b"\0" * os.fstat(old.fileno()).st_size)
+                old.flush()
+                os.fsync(old.fileno())
 
 
 def _read(path: Path) -> bytes:
@@ -105,14 +110,6 @@ def _read(path: Path) -> bytes:
             return parsed(file.read(LONGEST_FILE), str(path))
     except OSError as error:
         raise NoKey(f"{path}: the master key cannot be read: {error.strerror}.") from None
-
-
-def _overwrite(path: Path) -> None:
-    """The old key's bytes go before its name does, as far as a file system lets them."""
-    with path.open("r+b") as file:
-        file.write(b"\0" * path.stat().st_size)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 @dataclass(frozen=True)

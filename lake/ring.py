@@ -88,13 +88,17 @@ class Ring:
         )
         return DayKey(*rows[0]) if rows else None
 
-    def add(self, key: DayKey) -> None:
-        """Keep a day key; on the disk when this returns, before any file needs it."""
+    def add(self, key: DayKey, master: str) -> bool:
+        """Keep a day key; on the disk when this returns, before any file needs it.
+
+        False: it is wrapped by another master key than the ring's, and not kept.
+        """
         with self._change() as connection:
-            connection.execute(
-                "INSERT INTO day_key VALUES (?, ?, ?, ?, ?)",
-                (key.id, key.dataset, key.day, key.number, key.wrapped),
+            done = connection.execute(
+                "INSERT INTO day_key SELECT ?, ?, ?, ?, ? FROM master WHERE id = ?",
+                (key.id, key.dataset, key.day, key.number, key.wrapped, master),
             )
+            return done.rowcount == 1
 
     def begin(self, master: Master) -> None:
         """Note the first master key."""

@@ -56,6 +56,7 @@ def environment() -> Environment:
         "date": date_in_words,
         "stamp": stamp,
         "instant": instant,
+        "moment": datetime.fromisoformat,
         "plain": plain,
     }
     return env

@@ -159,6 +159,22 @@ FINDING = Table(
     Column("made", String, nullable=False),
 )
 
+REVIEW = Table(
+    "review",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("finding", String, nullable=False),
+    Column("person", String, nullable=False),
+    Column("week", String, nullable=False),
+    Column("first_day", String, nullable=False),
+    Column("act", String, nullable=False),  # dismiss | note | refer | contest
+    Column("reason", Text, nullable=False),
+    Column("by", String, nullable=False),
+    Column("time", String, nullable=False),
+    Column("facts", String, nullable=False),  # digest of what the finding rested on then
+)
+Index("review_by_finding", REVIEW.c.finding)
+
 OUTBOX = Table(
     "outbox",
     METADATA,

@@ -269,10 +269,8 @@ def squid(
     `logformat` is the name of a built-in format, or a format line (it has a % in it); `denied` are dstdomain values;
     `users` maps names to passwords; `open_to` are client addresses that need no login. RuntimeError if it fails to start.
     """
-    with Internet() as internet, socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-        probe.close()
+    with Internet() as internet:
+        port = free_port()
         known = dict(users or {})
         # basic_ncsa_auth also takes a bare MD5, which spares the tests a crypt(3)
         (folder / "passwd").write_text(
@@ -283,8 +281,15 @@ def squid(
         (folder / "squid.conf").write_text(
             configuration(port, internet.port, logformat, denied, bool(known), open_to)
         )
-        with _process(folder, port, environment or {}):
+        with process(folder, port, environment or {}):
             yield Squid(port, folder / "access.log", internet, known)
+
+
+def free_port() -> int:
+    """A port nobody listens at now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def wait_for_port(port: int) -> None:
@@ -299,7 +304,8 @@ def wait_for_port(port: int) -> None:
 
 
 @contextmanager
-def _process(folder: Path, port: int, environment: Mapping[str, str]) -> Iterator[None]:
+def process(folder: Path, port: int, environment: Mapping[str, str]) -> Iterator[None]:
+    """Squid with the squid.conf in `folder`, until the block ends."""
     notes = folder / "cache.log"
     notes.unlink(missing_ok=True)
     account = None
@@ -325,7 +331,7 @@ def _process(folder: Path, port: int, environment: Mapping[str, str]) -> Iterato
         # not a trial connection: Squid logs one as error:transaction-end-before-headers
         while not (
             notes.exists()
-            and "Accepting HTTP Socket connections" in notes.read_text(errors="replace")
+            and re.search(r"Accepting .*HTTP Socket", notes.read_text(errors="replace"))
         ):
             if process.poll() is not None or time.monotonic() > deadline:
                 process.kill()

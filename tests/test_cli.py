@@ -5,12 +5,14 @@ import json
 import os
 import pty
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -18,8 +20,10 @@ import typer
 from conftest import ROOT, make_site, squid_line, write_lines
 from factory import lake, page
 
+import fairwatch.findings
 import reports.cases
 import retention
+from analytics.finding import Judgement
 from errors import EXPECTED, FairwatchError
 from fairwatch import cli, place
 from fairwatch.cli import app, main
@@ -33,7 +37,7 @@ USAGE = "user,day,category,low_min,likely_min,high_min,grade"
 ROW = [
     *("line", "time", "user", "client_ip", "method", "scheme", "host", "port", "path", "status"),
     *("verdict", "device_category", "bytes_down", "bytes_up", "duration_ms", "referrer_host"),
-    *("content_type", "user_agent"),
+    *("content_type", "user_agent", "fetch", "fetch_site"),
 ]
 HOSTILE = (
     "[red]eve[/red]",
@@ -192,6 +196,7 @@ def test_the_contract_s_commands_exist() -> None:
     assert names >= {
         *("init", "demo", "check-logs", "ingest", "activity", "usage", "findings", "run"),
         *("schedule", "status", "doctor", "report weekly", "evidence build", "evidence verify"),
+        *("findings review", "findings list"),
         *("case open", "case approve", "case close", "case list"),
         *("retention plan", "retention purge", "retention verify", "retention certificate"),
         *("ledger verify", "ledger export", "ledger checkpoint", "ledger prove"),
@@ -534,6 +539,8 @@ def test_check_logs_rows_are_the_contract_s(call: Call, tmp_path: Path, keep_url
         "referrer_host": None,
         "content_type": "text/html",
         "user_agent": None,
+        "fetch": None,
+        "fetch_site": None,
         "url": 0,
     }
     assert (second["scheme"], second["host"], second["port"], second["path"]) == (
@@ -624,6 +631,7 @@ JSON_COMMANDS: tuple[tuple[str, ...], ...] = (
     ("usage", *DAYS, "--json"),
     ("findings", *DAYS, "--json"),
     ("report", "weekly", "--week", "2026-W46", "--json"),
+    ("findings", "list", "--json"),
     ("case", "list", "--json"),
     ("retention", "plan", "--json"),
     ("retention", "verify", "--json"),
@@ -652,6 +660,7 @@ def test_json_is_alone_on_standard_output(
     "words",
     [
         ("findings", *DAYS),
+        ("findings", "list"),
         ("usage", *DAYS),
         ("activity", *DAYS),
         ("status",),
@@ -720,12 +729,13 @@ def test_a_file_name_that_is_no_text_is_no_bug(empty: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "function"),
+    ("words", "place_", "function"),
     [
-        (("activity", *DAYS), "activity"),
-        (("usage", *DAYS), "usage"),
-        (("findings", *DAYS), "findings"),
-        (("case", "list"), "cases"),
+        (("activity", *DAYS), cli, "activity"),
+        (("usage", *DAYS), cli, "usage"),
+        (("findings", *DAYS), fairwatch.findings, "standing"),
+        (("findings", "list"), fairwatch.findings, "listed"),
+        (("case", "list"), reports.cases, "cases"),
     ],
 )
 def test_a_look_is_in_the_ledger_before_the_answer(
@@ -733,23 +743,65 @@ def test_a_look_is_in_the_ledger_before_the_answer(
     empty: Path,
     monkeypatch: pytest.MonkeyPatch,
     words: tuple[str, ...],
+    place_: ModuleType,
     function: str,
 ) -> None:
     seen: list[dict[str, Any]] = []
 
-    def answer(ws: Workspace, *_: object) -> list[Any]:
+    def answer(ws: Workspace, *_: object) -> Any:
         seen.append([line.act for line in ws.ledger.lines()][-1])
-        return []
+        return Judgement([], []) if function == "standing" else []
 
-    monkeypatch.setattr(reports.cases if function == "cases" else cli, function, answer)
-    why = () if function == "cases" else ("--reason", "complaint 7")
+    monkeypatch.setattr(place_, function, answer)
+    why = () if "list" in words else ("--reason", "complaint 7")
     said = call(*words, *why, "--site", empty)
     assert said.code == 0
     (look,) = seen
-    assert (look["act"], look["what"], look["actor"]) == ("look", function, place.actor())
+    what = {"cases": "cases", "listed": "findings list", "standing": "findings"}
+    assert (look["act"], look["actor"]) == ("look", place.actor())
+    assert look["what"] == what.get(function, function)
     assert look["reason"] == ("complaint 7" if why else "routine check by IT")
     if why:
         assert (look["first_day"], look["last_day"]) == ("2026-11-09", "2026-11-13")
+
+
+def test_a_finding_is_reviewed_by_a_human(
+    call: Call, town: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(shutil.copytree(town, tmp_path / "own"))
+    matters = call("findings", *DAYS, "--json").json["findings"]
+    assert {m["state"] for m in matters} == {"waiting"}
+    one, other = matters[0]["id"], matters[1]["id"]
+    why = ("--reason", "a wrong link in a newsletter", "--by", "Hel Marsh")
+    said = call("findings", "review", one, "--dismiss", *why, "--json").json
+    assert (said["state"], said["reviews"][0]["by"]) == ("dismissed", "Hel Marsh")
+    assert "referred" in call("findings", "review", other, "--refer", *why).out
+    later = call("findings", *DAYS, "--json").json
+    assert (one in [m["id"] for m in later["findings"]], later["dismissed"]) == (False, 1)
+    everything = {m["id"]: m for m in call("findings", *DAYS, "--all", "--json").json["findings"]}
+    assert everything.keys() == {m["id"] for m in matters}
+    assert everything[one]["state"] == "dismissed"
+    assert "Dismissed and not shown" in call("findings", *DAYS).out
+    listed = {m["id"]: m["state"] for m in call("findings", "list", "--json").json["findings"]}
+    assert (listed[one], listed[other]) == ("dismissed", "referred")
+    assert call("run", "findings").out.endswith("; 1 dismissed before\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "named"),
+    [
+        (["--reason", "a reason of some length"], 2, "one of --dismiss"),
+        (["--dismiss", "--refer", "--reason", "a reason of some length"], 2, "one of --dismiss"),
+        (["--dismiss"], 2, "--reason"),
+        (["--dismiss", "--reason", "no"], 2, "10 to 2000 letters"),
+        (["--dismiss", "--reason", "a reason of some length"], 13, "findings list"),
+    ],
+)
+def test_a_review_that_is_none(
+    call: Call, empty: Path, words: list[str], code: int, named: str
+) -> None:
+    said = call("findings", "review", "0123456789ab", *words, "--site", empty)
+    assert (said.code, named in said.err) == (code, True), said.err
 
 
 def test_a_refused_question_is_no_look(call: Call, empty: Path) -> None:

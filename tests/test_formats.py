@@ -74,6 +74,10 @@ GOOD: dict[Format, bytes] = {
     KIN[
         8
     ]: b'10.20.1.22 - u013 [02/Nov/2026:00:02:13 +0000] "GET http://a.example/ HTTP/1.1" 200 5',
+    KIN[
+        9
+    ]: b"1786353013.209    161 10.20.1.12 TCP_MISS/200 1037 GET http://a.example/ ann D/- text/html"
+    b' 120 "-" "-" "-" "-" "-" "-"',
     compiled(INSPECTED): b'10.20.1.22 - u013 [02/Nov/2026:00:02:13 +0000] "GET http://a.example/ '
     b'HTTP/1.1" 200 5359 "-" "x" TCP_MISS:HIER_DIRECT text/html 17320',
 }

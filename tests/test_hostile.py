@@ -19,8 +19,9 @@ from conftest import ROOT, make_site, squid_line, write_lines
 from factory import content
 
 from analytics.derive import derive
-from analytics.findings import findings, remember
+from analytics.findings import findings
 from analytics.questions import Week
+from analytics.record import remember
 from errors import FairwatchError
 from fairwatch import place
 from fairwatch.cli import main

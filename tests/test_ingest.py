@@ -150,6 +150,8 @@ def test_a_row_holds_what_the_line_says(site: Workspace, tmp_path: Path) -> None
     assert row.pop("time") == TODAY - timedelta(milliseconds=5)
     assert row == {
         "duration_ms": 161,
+        "fetch": None,
+        "fetch_site": None,
         "user": "ann",
         "identity": "login",
         "client": "10.20.1.12",

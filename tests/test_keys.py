@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT, make_site
 from factory import again, edited, lake, page, reading, rows_table, snapshot, utc, write_part
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics.engine import Engine
@@ -152,6 +152,18 @@ def test_a_scan_asks_for_no_key(site: Workspace, monkeypatch: pytest.MonkeyPatch
         found = engine.connection.sql('SELECT count(*), max("user"), max(host) FROM events')
         assert found.fetchall() == [(12, "ann", "www.facebook.com")]
     assert asked == []
+
+
+def test_what_duckdb_spills_goes_with_the_question(site: Workspace) -> None:
+    """It is plain (docs/keys.md), so it is for nobody else and not there for long."""
+    spill = site.folder / "work" / "spill"
+    with Engine(site.folder, threads=1, memory_mb=64) as engine:
+        engine.connection.execute(
+            "CREATE TEMP TABLE much AS SELECT md5(i::VARCHAR) AS word FROM range(4_000_000) r(i)"
+        ).fetchall()
+        assert any(spill.iterdir()), "nothing was spilled: the test shows nothing"
+        assert spill.stat().st_mode & 0o077 == 0
+    assert not [p for p in spill.rglob("*") if p.is_file()]
 
 
 def test_parts_older_than_a_column_are_read(site: Workspace) -> None:
@@ -389,6 +401,7 @@ acts_ = st.lists(
 )
 
 
+@settings(max_examples=30)
 @given(acts=acts_)
 def test_a_ring_holds_what_lives_and_no_byte_of_what_does_not(
     acts: list[tuple[str, int]], tmp_path_factory: pytest.TempPathFactory
@@ -462,3 +475,50 @@ def test_a_ring_held_open_cannot_be_scrubbed_and_says_so(
         site.keys.ring.scrub()
     busy.execute("ROLLBACK")
     site.keys.ring.scrub()
+
+
+# Many at once ---------------------------------------------------------------------------------
+
+SCANS = """
+import sys
+from pathlib import Path
+
+from analytics import engine as module
+from analytics.engine import Engine
+from lake import catalogue
+from lake.datasets import EVENTS
+from workspace import open_site
+
+module.AT_HAND = 0
+ws = open_site(Path(sys.argv[1]), "t")
+with ws.state.read() as connection:
+    parts = catalogue.parts(connection, EVENTS.name)
+for _ in range(6):
+    with Engine.of(ws) as engine:
+        engine.view(EVENTS, parts)
+        for _ in range(4):
+            (told,) = engine.connection.sql(
+                "SELECT (SELECT count(*) FROM events WHERE line % 7 = 0), (SELECT sum(bytes_down) FROM events), "
+                "(SELECT count(*) FROM events AS a JOIN events AS b USING (file, line, time))"
+            ).fetchall()
+            print(*told)
+"""
+
+
+@pytest.mark.slow
+def test_scans_at_once_neither_wait_for_each_other_nor_mix(site: Workspace) -> None:
+    """Several scans of one question share a file's keys; pyarrow had crashes and locks there."""
+    first = datetime(2026, 11, 10, tzinfo=RECENT.tzinfo)
+    for number in range(4):
+        rows = [page(first + timedelta(days=d, seconds=n), line=n) for d in range(4) for n in range(20_000)]  # fmt: skip
+        lake(site, [{**row, "file": number} for row in rows], f"{number:08d}-0000")
+    done = subprocess.run(
+        [sys.executable, "-c", SCANS, str(site.folder)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    rows_ = 4 * 4 * 20_000
+    sevenths = 4 * 4 * len(range(0, 20_000, 7))
+    assert {*done.stdout.splitlines()} == {f"{sevenths} {rows_ * 40_000} {rows_}"}
+    assert len(done.stdout.splitlines()) == 24

@@ -264,6 +264,19 @@ def test_a_rotation_cut_short_loses_nothing(
         assert holding(site.folder, blob) == []
 
 
+def test_a_process_that_knew_the_old_key_goes_on_with_the_new(site: Workspace) -> None:
+    """A night's steps take the lock one after the other; a rotation may come between two of them."""
+    lake(site, [page(RECENT)])
+    was, now = again(site).keys.rotate()
+    site.keys.seal("usage", RECENT.date())
+    seal = site.keys.seal("events", RECENT.date())
+    assert seal is not None and was != now
+    later = again(site).keys
+    assert len([later.unwrapped(key.id) for key in later.ring.day_keys()]) == 2
+    again(site).keys.rotate()
+    assert site.keys.unwrapped(seal.key) == again(site).keys.unwrapped(seal.key)
+
+
 # The commands ---------------------------------------------------------------------------------
 
 

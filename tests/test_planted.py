@@ -23,8 +23,9 @@ from factory import content
 from planted import search
 
 from analytics.derive import derive
-from analytics.findings import findings, remember
+from analytics.findings import findings
 from analytics.questions import Week
+from analytics.record import remember
 from config.document import read
 from config.people import People
 from config.policy import Policy

@@ -11,8 +11,10 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from analytics.derive import derive, local_days
-from analytics.findings import Finding, findings, remember
+from analytics.finding import Finding
+from analytics.findings import findings
 from analytics.questions import Week
+from analytics.record import remember
 from config.document import read
 from config.policy import Policy
 from errors import AlreadyThere

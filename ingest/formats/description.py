@@ -33,7 +33,7 @@ Decode = Literal["percent", "plus", "base64", "dns", "backslash", "hex"]
 Target = Literal[
     "client", "user", "method", "scheme", "host", "port", "path", "query", "url", "status",
     "duration_ms", "bytes_down", "bytes_up", "referrer", "content_type", "user_agent",
-    "device_category",
+    "device_category", "fetch_dest", "fetch_mode", "fetch_site", "fetch_user", "fetch_purpose",
 ]  # fmt: skip
 NOTHING = ("", "-")
 NO_TEXT = pa.array([""])

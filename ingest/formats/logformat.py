@@ -1,7 +1,7 @@
 """Any `logformat` line of Squid's, compiled to one pattern: literals, quoting, all format codes.
 
 `squid.py` reads plain blank-separated logformats faster; this reads the rest: other delimiters, times
-in a format of one's own, URLs in pieces, header dumps in brackets (of which nothing is ever kept).
+in a format of one's own, URLs in pieces, header dumps in brackets (of which only Sec-Fetch-* is ever taken).
 """
 
 import re
@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest.formats import times, urls
+from ingest.formats import fetching, times, urls
 from ingest.formats.arrays import absent, codes_to_text, constant, text_of
 from ingest.formats.block import HASH, NOTHING_SAID, Block, Given, IntArray, Parsed, Reject
 from ingest.formats.lines import clean, coded
@@ -47,7 +47,7 @@ CODE = re.compile(
     r"(?P<side>[<>]?)(?P<space>(?:[a-z_]+::)?)(?P<inner>[<>]?)"
     rf"(?P<code>{NAMES})(?:\{{(?P<after>[^}}]*)\}})?"
 )
-HEADERS = {"referer": "referrer", "user-agent": "user_agent"}
+HEADERS = {"referer": "referrer", "user-agent": "user_agent", **fetching.HEADERS}
 FORWARDED = ("x-forwarded-for", "x-client-ip", "x-real-ip")
 NUMBERS = ("duration_ms", "bytes_down", "bytes_up")
 ALIKE = {"T": "%H:%M:%S", "F": "%Y-%m-%d", "D": "%m/%d/%y", "R": "%H:%M", "e": "%d", "B": "%b",
@@ -133,7 +133,10 @@ class Logformat:
         """The first of each field's groups that says something, without quotes and escapes."""
         got: dict[str, list[pa.DictionaryArray]] = {}
         for at, piece in enumerate(self.pieces):
-            if piece.field and not piece.literal:
+            if piece.field == "headers":
+                for name, column in fetching.dumped(groups.field(f"headers__{at}")).items():
+                    got.setdefault(name, []).append(column)
+            elif piece.field and not piece.literal:
                 column = absent(text_of(coded(groups.field(f"{piece.field}__{at}")), _plain))
                 got.setdefault(piece.field, []).append(column)
         return {name: first_of(columns) for name, columns in got.items()}
@@ -196,7 +199,8 @@ def _piece(match: re.Match[str], around: tuple[str, str], blank: str, *, fractio
     if match["quote"] == '"' or around == ('"', '"'):
         return Piece(field=field, regex=r'(?:[^"\\]|\\.)*')
     if code in (">h", "<h") and not argument:
-        return Piece(field=field, regex=".*?")  # headers may hold anything; nothing is taken
+        # Headers may hold anything; of the request's alone a few words are taken.
+        return Piece(field="headers" if code == ">h" else None, regex=".*?")
     return Piece(field=field, regex=padding + _text(CODES.get(code), around[1], blank))
 
 
@@ -262,5 +266,5 @@ def _joined(url: str | None, scheme: str | None, host: str | None, port: str | N
     place = scheme, host or sni, port
     if path is None:
         return urls.authority_of(*place)
-    root = urls.root_of(*place)
+    root = urls.root_of(place[0], urls.authority_of(*place))
     return root and root + path

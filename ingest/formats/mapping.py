@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from zoneinfo import ZoneInfo
@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest.formats import times, urls
+from ingest.formats import fetching, times, urls
 from ingest.formats.arrays import codes_to_text, constant, text_of, values_of
 from ingest.formats.block import RAW, Fold, Given, Parsed, Reject
 from ingest.formats.description import (  # fmt: skip
@@ -31,6 +31,7 @@ from ingest.formats.values import DECODERS, filled, first_of, numbers
 
 TEXTS = ("client", "user", "method", "referrer", "content_type", "user_agent", "device_category")
 INTEGERS = ("duration_ms", "bytes_down", "bytes_up")
+Asked = Callable[[str], pa.DictionaryArray | None]
 CONTACTS: tuple[Kind, ...] = ("sensor", "resolver")
 
 
@@ -243,7 +244,8 @@ def _rows(rules: Rules, columns: Columns, given: Given) -> Parsed:
     named = Named(columns, rules, rules.layout.nothing)
     count = len(named)
     when, reasons, fold = _time(rules, named, given)
-    got = {name: field(named, takes) for name, takes in rules.fields.items()}
+    # `none` is one of a browser's words, though products write it for nothing.
+    got = {n: field(named, t, spoken=n == "fetch_site") for n, t in rules.fields.items()}
     status = _status(got.get("status"), count)
     url = urls.composed(got, count)
     method = got.get("method")
@@ -254,6 +256,7 @@ def _rows(rules: Rules, columns: Columns, given: Given) -> Parsed:
         "status": status,
         "verdict": _verdict(rules, named, got.get("status"), count),
         "grain": constant("contact", count) if rules.contact else urls.grains(url, method),
+        **fetching.columns(got, count),
     }
     for name in TEXTS:
         column = got.get(name)
@@ -371,11 +374,13 @@ def _glued(columns: Sequence[pa.DictionaryArray], *, skip: bool = False) -> pa.D
     return coded(pc.binary_join_element_wise(first, *others, " ", null_handling="emit_null"))
 
 
-def field(named: Named, takes: Sequence[Take]) -> pa.DictionaryArray | None:
-    """The first source of a field that says something, as text."""
+def field(
+    named: Named, takes: Sequence[Take], *, spoken: bool = False
+) -> pa.DictionaryArray | None:
+    """The first source of a field that says something, as text; `spoken`: words for nothing are words."""
     found: list[pa.DictionaryArray] = []
     for take in takes:
-        made = _taken(named, take)
+        made = _taken(named, take, named.raw if spoken else named.column)
         if made is None:
             continue
         found.append(made)
@@ -384,9 +389,9 @@ def field(named: Named, takes: Sequence[Take]) -> pa.DictionaryArray | None:
     return first_of(found) if found else None
 
 
-def _taken(named: Named, take: Take) -> pa.DictionaryArray | None:
+def _taken(named: Named, take: Take, ask: Asked) -> pa.DictionaryArray | None:
     if take.from_:
-        columns = [c for name in take.from_ if (c := named.column(name)) is not None]
+        columns = [c for name in take.from_ if (c := ask(name)) is not None]
         if not columns:
             return None
         column = first_of(columns)
@@ -414,7 +419,7 @@ def _taken(named: Named, take: Take) -> pa.DictionaryArray | None:
 def _numbers(named: Named, takes: Sequence[Take], count: int) -> pa.Array:
     made: pa.Array | None = None
     for take in takes:
-        column = _taken(named, take)
+        column = _taken(named, take, named.column)
         if column is None:
             continue
         found = numbers(column, take.unit or "ms")

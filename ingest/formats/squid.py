@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from errors import BadConfiguration
+from ingest.formats import fetching
 from ingest.formats.arrays import (
     TEXT,
     absent,
@@ -33,6 +34,13 @@ NATIVE = "%ts.%03tu %6tr %>a %Ss/%03>Hs %<st %rm %ru %[un %Sh/%<a %mt"
 COMBINED = (
     '%>a %[ui %[un [%tl] "%rm %ru HTTP/%rv" %>Hs %<st "%{Referer}>h" "%{User-Agent}>h" %Ss:%Sh'
 )
+FAIRWATCH = (
+    '%ts.%03tu %6tr %>a %Ss/%03>Hs %<st %rm %ru %[un %Sh/%<a %mt %>st "%{Referer}>h" '
+    '"%{Sec-Fetch-Dest}>h" "%{Sec-Fetch-Mode}>h" "%{Sec-Fetch-Site}>h" "%{Sec-Fetch-User}>h" '
+    '"%{Sec-Purpose}>h"'
+)
+"""The line docs/squid-logging.md asks for."""
+
 APACHE_COMBINED = (
     '%>a %[ui %[un [%tl] "%rm %ru HTTP/%rv" %>Hs %<st "%{Referer}>h" "%{User-Agent}>h"'
 )
@@ -71,7 +79,7 @@ FIELDS = {
 }
 """Squid's format codes and the field each fills; codes that are absent here are read and dropped."""
 
-HEADERS = {"referer": "referrer", "user-agent": "user_agent"}
+HEADERS = {"referer": "referrer", "user-agent": "user_agent", **fetching.HEADERS}
 NUMBERS = ("duration_ms", "bytes_down", "bytes_up")
 
 
@@ -110,6 +118,8 @@ class Squid:
     def _kind(parts: list[Part]) -> Any:
         if [p.name for p in parts] == ["seconds"]:
             return "float"
+        if all(p.name in (None, "_") for p in parts):
+            return "unread"
         return "int" if len(parts) == 1 and parts[0].name in NUMBERS else "text"
 
     def lead(self, lead: bytes, data: bytes) -> bytes:
@@ -125,7 +135,9 @@ class Squid:
         read = read_columns(block, self.layout)
         fields: dict[str, pa.Array] = {}
         for index, parts in enumerate(self.columns):
-            _fields(parts, read.table[_label(index, parts)], fields)
+            label = _label(index, parts)
+            if label in read.table.column_names:
+                _fields(parts, read.table[label], fields)
         return rows_of(fields, read.table["line"], read.rejects, read.ignored)
 
 
@@ -255,6 +267,8 @@ def rows_of(
         made["user"] = text_of(made["user"], lambda name: unquote(name, errors="replace"))
     made["device_category"] = constant(None, count)
     made["grain"] = grains(made["url"], made["method"])
+    said = {name: absent(fields[name]) for name in fetching.TARGETS if name in fields}
+    made.update(fetching.columns(said, count))
     table = pa.table([made[f.name] for f in RAW], schema=RAW)
     return _set_aside(Parsed(table, rejects, +Counter({"blank line or comment": ignored})))
 
@@ -372,5 +386,6 @@ KIN = (
     Logformat("combined", "Squid combined, any names", CLF + ' "%{Referer}>h" "%{User-Agent}>h" %Ss:%Sh'),
     Logformat("combined", "Apache combined with virtual hosts", "%V:%lp " + CLF + ' "%{Referer}>h" "%{User-Agent}>h"', "Apache httpd 2.x"),
     Logformat("combined", "common log format", CLF, "Apache httpd, tinyproxy and others"),
+    Squid("squid", "Squid native with what the browser says", FAIRWATCH),
 )  # fmt: skip
 __all__ = ["APACHE", "KIN", "SQUID", "SQUID_COMBINED", "TEXT", "Squid", "compiled"]

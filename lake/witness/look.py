@@ -117,10 +117,15 @@ def _look(path: Path, store: Store | None, bound: Bound, seen: Seen, opened: Ope
         _made(path, bound, seen)
     elif path.name.endswith(("-wal", "-journal")) and _is_journal(path):
         read_journal(path, bound, seen, ours=ours)
-    elif ours:
+    elif ours and _is_database(path):
         read_database(path, bound, seen, ours=True)
     else:
         _by_content(path, store, bound, seen, opened)
+
+
+def _is_database(path: Path) -> bool:
+    """By its name, for ours is not to be opened; a key file beside it is none."""
+    return path.suffix == ".db"
 
 
 def _is_journal(path: Path) -> bool:

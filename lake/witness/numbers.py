@@ -21,6 +21,9 @@ BARE = re.compile(rb"1(?<![\w.]1)\d{9}(?:\d{3}|\d{6}|\d{9})?(?!\d)(?!\.\d{3}(?:\
 EIGHT = re.compile(rb"20(?<![\w.]20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?![\w.])")
 SCALE = {10: 1, 13: 1e3, 16: 1e6, 19: 1e9}
 RUN = 4
+LONGEST_TABLE_LINE = 65_536
+"""In a longer line no columns are counted: names and lists still tell."""
+
 CONTEXT = 80
 
 CLOCKS = frozenset(
@@ -194,6 +197,8 @@ class Columns:
         if named is not None:
             return named
         line = block.rfind(b"\n", 0, found.start) + 1
+        if found.start - line > LONGEST_TABLE_LINE:
+            return bool(FIRST_OF_ROW.search(before)) or _in_list(block, found)
         if self.separator:
             cells = _cells(block[line : found.start].decode("utf-8", "replace"), self.separator)
             return max(0, len(cells) - 1) in self.clocks

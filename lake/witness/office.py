@@ -12,9 +12,10 @@ from lake.witness.text import Scan
 
 LARGEST_PART = 64 << 20
 BUILT_IN_DATES = frozenset([*range(14, 23), *range(27, 37), 45, 46, 47, *range(50, 59)])
-FORMAT = re.compile(rb'<numFmt\b[^>]*?numFmtId="(\d+)"[^>]*?formatCode="([^"]*)"')
-STYLES = re.compile(rb"<cellXfs\b.*?</cellXfs>", re.DOTALL)
-STYLE = re.compile(rb'<xf\b[^>]*?numFmtId="(\d+)"')
+FORMAT = re.compile(
+    rb'<numFmt\b[^<>]{0,99}?numFmtId="(\d+)"[^<>]{0,99}?formatCode="([^"<>]{0,255})"'
+)
+STYLE = re.compile(rb'<xf\b[^<>]{0,999}?numFmtId="(\d+)"')
 STRING = re.compile(rb"<si\b[^>]*?(?:/>|>(.*?)</si>)", re.DOTALL)
 TEXT = re.compile(rb"<t\b[^>]*>(.*?)</t>", re.DOTALL)
 CELL = re.compile(rb"<c\b([^>]*?)(?:/>|>(.*?)</c>)", re.DOTALL)
@@ -47,7 +48,9 @@ def read_workbook(
     shared: list[bytes] = []
     if "xl/sharedStrings.xml" in names:
         raw = _part(archive, "xl/sharedStrings.xml", spend)
-        shared = [b"".join(TEXT.findall(m[1] or b"")) for m in STRING.finditer(raw)]
+        shared = [
+            b"".join(TEXT.findall(m[1] or b"")) for m in STRING.finditer(_closed(raw, b"</si>"))
+        ]
     for name in names:
         if name.startswith(("docProps/", "xl/sharedStrings", "xl/styles", "xl/theme", "_rels/")):
             continue
@@ -73,8 +76,8 @@ def _part(archive: zipfile.ZipFile, name: str, spend: Callable[[int], None]) -> 
 def _date_styles(styles: bytes) -> set[int]:
     """Which of a workbook's cell styles show a number as a date."""
     own = {int(m[1]) for m in FORMAT.finditer(styles) if _is_date_format(m[2])}
-    cells = STYLES.search(styles)
-    formats = [int(m[1]) for m in STYLE.finditer(cells[0] if cells else b"")]
+    cells = styles[styles.find(b"<cellXfs") :].partition(b"</cellXfs>")[0]
+    formats = [int(m[1]) for m in STYLE.finditer(cells)]
     return {n for n, f in enumerate(formats) if f in own or f in BUILT_IN_DATES}
 
 
@@ -98,13 +101,18 @@ def _sheet_rows(sheet: BinaryIO, spend: Callable[[int], None]) -> Iterator[bytes
 def _line(row: bytes, shared: list[bytes], dates: set[int], epoch: datetime) -> bytes:
     """A row as a line with tabs: texts by themselves, dates as ISO."""
     cells: list[bytes] = []
-    for attributes, content in CELL.findall(row):
+    for attributes, content in CELL.findall(_closed(row, b"</c>")):
         facts = dict(ATTRIBUTE.findall(attributes))
         value = VALUE.search(content or b"")
         # Empty cells are left out of a sheet; the ones after them are still under their headings.
         cells += [b""] * min(WIDEST, _column(facts.get(b"r", b"")) - len(cells))
         cells.append(_cell(facts, value[1] if value else b"", content, shared, dates, epoch))
     return b"\t".join(cells) + b"\n"
+
+
+def _closed(raw: bytes, end: bytes) -> bytes:
+    """Up to the last end of an element: looking for one that is not there would take for ever."""
+    return raw[: raw.rfind(end) + len(end)] if end in raw else b""
 
 
 def _column(reference: bytes) -> int:

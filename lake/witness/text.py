@@ -21,7 +21,7 @@ MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 CONTROLS = bytes(b for b in range(32) if b not in b"\0\t\n\x0b\x0c\r\x1b")
-TOKEN = re.compile(rb"[^\s\"'<>|,;]*$")
+BETWEEN_TOKENS = re.compile(rb"[\s\"'<>|,;]")
 ADDRESS = re.compile(rb"://|^/|^www\.|^\.\.?/|^[a-z-]+=https?:|\?[^?]*=", re.IGNORECASE)
 NOT_OURS = re.compile(
     rb"(?:copyright|\(c\)|\xc2\xa9|licen[cs]e|version|revision|revised|adopted|in force|effective"
@@ -136,8 +136,8 @@ class Scan:
         yield from young
 
     def _is_event(self, block: bytes, line: int, found: Found) -> bool:
-        token = TOKEN.search(block[max(line, found.start - 2048) : found.start])
-        if token and ADDRESS.search(token[0]):
+        token = BETWEEN_TOKENS.split(block[max(line, found.start - 2048) : found.start])[-1]
+        if ADDRESS.search(token):
             return False
         if not found.clock:
             return self._columns is not None and self._columns.clock(block, found)

@@ -9,6 +9,7 @@ from lake.witness.bound import Bound, day_of
 
 MONTHS = b"jan feb mar apr may jun jul aug sep oct nov dec".split()
 WEEKDAYS = b"mon tue wed thu fri sat sun".split()
+MANY = 500
 YOUNG, PLACES = 16, 8
 """How many dates that are not overdue are looked at in a block, and in how many places each."""
 
@@ -73,11 +74,26 @@ def fixed(block: bytes, order: str, bound: Bound) -> Iterator[Found]:
     Of those that are not overdue only some, the oldest: of a log in order all others are younger.
     """
     for pattern, parse in ((ISO, _year_first), (ISO_WEEKLESS, _year_first), (COMPACT, _compact)):
-        yield from matter(block, {t: parse(t) for t in set(pattern.findall(block))}, bound)
+        days = {t: parse(t) for t in set(pattern.findall(block))}
+        if len(days) > MANY:  # with the time of day in it nearly every one is another
+            yield from _one_by_one(pattern, block, days, bound)
+        else:
+            yield from matter(block, days, bound)
     months = {block[m.start() - 2 : m.end()] for m in APACHE.finditer(block)}
     yield from matter(block, {t: _apache(t) for t in months}, bound)
     slashed = set(_slashed_texts(block))
     yield from matter(block, {t: _slashed(t, order, bound.today) for t in slashed}, bound)
+
+
+def _one_by_one(
+    pattern: re.Pattern[bytes], block: bytes, days: dict[bytes, date | None], bound: Bound
+) -> Iterator[Found]:
+    """All that are overdue, and of the others the oldest."""
+    first = min((d for d in days.values() if d and d >= bound.limit), default=bound.limit)
+    for match in pattern.finditer(block):
+        day = days[match[0]]
+        if day and day <= first:
+            yield Found(day, match.start(), match.end())
 
 
 def matter(
