@@ -510,7 +510,9 @@ def test_our_verifier_goes_along(ws: Workspace, bare: Path) -> None:
         [sys.executable, script, site, "--as-of", "2026-11-20", "--json"],
         cwd=bare, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert ran.returncode in (0, 7), ran.stderr  # sealed partitions are not looked into without keys
+    assert ran.returncode in (0, 7), (
+        ran.stderr
+    )  # sealed partitions are not looked into without keys
     said = {s["store"]: s for s in json.loads(ran.stdout)["stores"]}
     told = json.loads((bare / "data" / "certificate.json").read_text("utf-8"))
     reports = next(r for r in told["remaining"] if r["store"] == "reports")
