@@ -143,6 +143,9 @@ def show_status(ws: Workspace, found: Status, now: datetime, json_: bool) -> Non
             for s in found.sources
         ],
     )
+    for source in found.sources:
+        if source.clock:
+            show.say(f"CLOCK of {source.source}: {source.clock}")
     for alarm in found.alarms:
         show.say(f"ALARM {alarm}")
     for entry in found.overdue:

@@ -13,9 +13,10 @@ from typing import Any
 from sqlalchemy import select
 
 from analytics import engine as questions
+from analytics.feed import FeedGap
 from analytics.findings import DERIVED_BY, Finding, findings
 from analytics.people import ActivityRow, EventRow, UsageRow, activity, log_lines, usage
-from analytics.questions import FeedGap, feed_gaps
+from analytics.questions import feed_gaps
 from config.policy import Policy, Reason
 from errors import NotPermitted, ProofFailed
 from lake.age import first_day_kept

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from reports.frames import Table
 
 TREND_WEEKS = 8
+NOTED = {"silent": "", "late": ", not delivered yet", "clock": ", its clock runs ahead"}
 LABEL = 30
 """Letters of a name that fit beside a bar; the table has it in full."""
 
@@ -251,7 +252,7 @@ def _day(ws: Workspace, day: date, fed: bool, gaps: Sequence[FeedGap], now: date
     first, last = day_bounds(day, zone)
     silent = [
         f"{max(gap.start, first).astimezone(zone):%H:%M}{DASH}"
-        f"{min(gap.end, last).astimezone(zone):%H:%M} ({gap.source})"
+        f"{min(gap.end, last).astimezone(zone):%H:%M} ({gap.source}{NOTED[gap.kind]})"
         for gap in gaps
         if gap.start < last and gap.end > first
     ]

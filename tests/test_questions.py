@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from analytics import against, findings, lists, people, questions
+from analytics import against, feed, findings, lists, people, questions
 from analytics.engine import Engine, sql
 from analytics.engine import questions as names
 from lake.datasets import DATASETS, INSTANT
@@ -35,7 +35,13 @@ SMALL: dict[str, dict[str, pa.DataType]] = {
     "blocked_categories": {"category": TEXT},
     "changed": {"host": TEXT, "was": TEXT, "kind": TEXT},
     "known_findings": {"person": TEXT, "week": TEXT},
-    "calendar": {"day": DAY, "working": pa.bool_(), "opens": INSTANT, "closes": INSTANT},
+    "calendar": {
+        "day": DAY, "working": pa.bool_(), "opens": INSTANT, "closes": INSTANT, "first": INSTANT,
+        "last": INSTANT,
+    },
+    "sources": {"source": TEXT, "until": INSTANT},
+    "spread": {"days": pa.int32(), "t": pa.float64()},
+    "unknown": {"user": TEXT, "day": DAY},
     "judged": {"week": TEXT, "day": DAY},
     "members": {"user": TEXT},
     "weekly_members": {"week": TEXT, "user": TEXT},
@@ -44,14 +50,15 @@ SMALL: dict[str, dict[str, pa.DataType]] = {
     "asked": {"user": TEXT, "week": TEXT, "first_day": DAY, "last_day": DAY},
     "weeks": {"week": TEXT, "first_day": DAY, "last_day": DAY},
     "feed_days": {"day": DAY},
-    "gap_days": {"day": DAY},
+    "gap_days": {"day": DAY, "hours": TEXT, "empty": pa.bool_()},
     "files": {"file": pa.int32(), "sha256": TEXT},
 }  # fmt: skip
 """Tables that are handed over or made on the way, and are no datasets."""
 
 ROWS: dict[str, type[Any]] = {
     "evidence_rows": people.EventRow,
-    "feed_gaps": questions.FeedGap,
+    "feed_clocks": feed.Shift,
+    "feed_gaps": feed.FeedGap,
     "findings_blocked": findings._BlockedRow,
     "list_impact": lists.Impact,
     "stored_hosts": lists.StoredHost,
