@@ -14,6 +14,7 @@ import pyarrow as pa
 import typer
 
 import scheduler
+from analytics import rivals as rival_rules
 from analytics.findings import findings, remember
 from analytics.people import ActivityRow, UsageRow, activity, usage
 from analytics.questions import feed_gaps
@@ -172,6 +173,9 @@ def usage_(
     last: To,
     csv_: AsCsv = False,
     json_: AsJson = False,
+    rivals: Annotated[
+        bool, typer.Option("--rivals", help="The same days under the published rules.")
+    ] = False,
     reason: Why = ROUTINE,
     site: Site = None,
 ) -> None:
@@ -181,6 +185,10 @@ def usage_(
     looking(ws, "usage", first, last, reason)
     gaps = feed_gaps(ws, first.date(), last.date(), place.now())
     found = usage(ws, first.date(), last.date(), gaps)
+    if rivals:
+        beside = rival_rules.beside(rival_rules.rival_days(ws, first.date(), last.date()), found)
+        answers.show_rivals(beside, csv_, json_)
+        return
     answer("Usage", UsageRow, found, csv_, json_)
 
 

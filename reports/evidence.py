@@ -4,7 +4,7 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import date, datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from analytics.feed import FeedGap
 from analytics.findings import DERIVED_BY, Finding, findings
 from analytics.people import ActivityRow, EventRow, UsageRow, activity, log_lines, usage
 from analytics.questions import feed_gaps
+from analytics.rivals import Panel, RivalRow, beside, panel, rival_days
 from config.policy import Policy, Reason
 from errors import NotPermitted, ProofFailed
 from lake.age import first_day_kept
@@ -126,14 +127,17 @@ def _content(ws: Workspace, case: Case, now: datetime) -> tuple[dict[str, bytes]
     intervals = activity(ws, case.first_day, case.last_day, case.person)
     minutes = usage(ws, case.first_day, case.last_day, gaps, case.person)
     lines = log_lines(ws, case.first_day, case.last_day, case.person)
+    rivals = beside(rival_days(ws, case.first_day, case.last_day, case.person), minutes)
+    panels = {f.id: panel(rivals, f.person, [d.day for d in f.days]) for f in found}
     sources = _sources(ws, {line.file_sha256 for line in lines if line.file_sha256})
-    summary = _summary(ws, case, policy, reason, found, minutes, lines, gaps, sources)
+    summary = _summary(ws, case, policy, reason, found, minutes, lines, gaps, sources, panels)
     payload = {
         "summary.html": summary,
         "HOW-TO-CHECK.txt": HOW_TO_CHECK.encode(),
         "rows.csv": table(EventRow, lines),
         "activity.csv": table(ActivityRow, intervals),
         "usage.csv": table(UsageRow, minutes),
+        "rivals.csv": table(RivalRow, rivals),
         "configuration/sources.csv": csv_bytes(["sha256", "path", "source", "format"], sources),
         "findings.json": json.dumps(
             [worded(f.as_json()) for f in found], indent=1, sort_keys=True
@@ -167,6 +171,7 @@ def _summary(
     lines: Sequence[EventRow],
     gaps: Sequence[FeedGap],
     sources: Sequence[Sequence[str]],
+    panels: Mapping[str, Panel | None],
 ) -> bytes:
     return render(
         "evidence.html.j2",
@@ -182,6 +187,7 @@ def _summary(
         gaps=gaps,
         sources=sources,
         versions=ws.versions,
+        panels=panels,
     )
 
 

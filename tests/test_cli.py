@@ -852,3 +852,17 @@ def test_completion_knows_the_commands(tmp_path: Path) -> None:
         check=False,
     )
     assert done.stdout.split() == ["plan", "purge", "verify"], done.stderr
+
+
+def test_usage_beside_published_rules(call: Call, town: Path) -> None:
+    plain = call("usage", *DAYS, "--rivals", "--site", town)
+    assert plain.code == 0
+    assert "SARG, LightSquid, SquidAnalyzer" in plain.out
+    said = call("usage", *DAYS, "--rivals", "--json", "--site", town).json
+    ann = [r for r in said["days"] if (r["user"], r["day"]) == ("ann", "2026-11-10")]
+    assert [r["rule"] for r in ann] == [rule["id"] for rule in said["rules"]]
+    assert all(r["low_min"] <= r["likely_min"] <= r["high_min"] for r in ann)
+    gone = [r for r in said["days"] if r["day"] == "2026-11-12"]
+    assert gone and all(r["likely_min"] is None and not r["differs"] for r in gone)
+    rows = rows_of(call("usage", *DAYS, "--rivals", "--csv", "--site", town).out)
+    assert len(rows) == len(said["days"])

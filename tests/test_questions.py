@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from analytics import against, feed, findings, lists, people, questions
+from analytics import against, feed, findings, lists, people, questions, rivals
 from analytics.engine import Engine, sql
 from analytics.engine import questions as names
 from lake.datasets import DATASETS, INSTANT
@@ -28,7 +28,7 @@ SMALL: dict[str, dict[str, pa.DataType]] = {
         "rule": TEXT, "visit": pa.bool_(),
     },
     "contacts": {"user": TEXT, "category": TEXT, "contacts": pa.int32()},
-    "categories": {"category": TEXT},
+    "categories": {"day": DAY, "category": TEXT},
     "hours": {"user": TEXT, "start": INSTANT, "end": INSTANT},
     "excused": {"user": TEXT, "service": TEXT},
     "blocked_services": {"service": TEXT},
@@ -66,6 +66,7 @@ ROWS: dict[str, type[Any]] = {
     "peer_median": against.Peers,
     "person_activity": people.ActivityRow,
     "person_usage": people.UsageRow,
+    "rivals": rivals.RivalDay,
     "shared_clients": against.Clients,
     "team_blocked": questions.TeamBlocked,
     "team_hours": questions.TeamHour,
