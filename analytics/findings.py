@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 from sqlalchemy import select
 
+from analytics import calibration
 from analytics.against import (
     CHECKS,
     GRADES,
@@ -342,7 +343,7 @@ def _finding(
             if missing
             else "The log has no gap in the working hours of this week."
         ),
-        "calibration": "Fairwatch has not been calibrated on this organisation's network.",
+        "calibration": calibration.words(ws, week.last_day),
     }
     texts = {check: (t() if callable(t := made[check]) else t) for check in CHECKS}
     # A week may be judged by two policies or versions, each on its own days.

@@ -211,6 +211,7 @@ class Retention(Model):
     reports: Keep = None
     evidence: Keep = None
     cases: Keep = None
+    calibration: Keep = None
     logs: Keep = None
     ledger: Keep = None
     largest_share: float = Field(0.5, gt=0, le=1)

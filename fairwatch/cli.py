@@ -14,6 +14,7 @@ import pyarrow as pa
 import typer
 
 import scheduler
+from analytics import calibration
 from analytics import rivals as rival_rules
 from analytics.findings import findings, remember
 from analytics.people import ActivityRow, UsageRow, activity, usage
@@ -21,6 +22,7 @@ from analytics.questions import feed_gaps
 from clock import believe_clock
 from errors import EXPECTED, CannotWrite, FairwatchError, UnreadableInput, WrongUsage
 from fairwatch import answers, check, demo, doctor, explain, place, show, start
+from fairwatch.calibrate import calibrate
 from fairwatch.check import Assumed
 from fairwatch.groups import GROUPS
 from fairwatch.options import (
@@ -189,6 +191,10 @@ def usage_(
         beside = rival_rules.beside(rival_rules.rival_days(ws, first.date(), last.date()), found)
         answers.show_rivals(beside, csv_, json_)
         return
+    if json_:
+        told = calibration.words(ws, last.date())
+        show.as_json({"usage": found, "calibration": told})
+        return
     answer("Usage", UsageRow, found, csv_, json_)
 
 
@@ -215,6 +221,7 @@ def findings_(
 
 app.command("classify")(explain.classify)
 app.command("who")(who)
+app.command("calibrate")(calibrate)
 
 
 @app.command("run")

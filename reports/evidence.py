@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from analytics import calibration
 from analytics import engine as questions
 from analytics.feed import FeedGap
 from analytics.findings import DERIVED_BY, Finding, findings
@@ -188,6 +189,7 @@ def _summary(
         sources=sources,
         versions=ws.versions,
         panels=panels,
+        calibration=calibration.words(ws, case.last_day),
     )
 
 

@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from analytics import calibration
 from analytics.engine import Engine
 from analytics.questions import (
     SMALLEST_GROUP,
@@ -90,6 +91,7 @@ class Page:
     hour_table: Table
     blocked_table: Table
     over: bool
+    calibration: str
 
     @property
     def now(self) -> TeamWeek:
@@ -186,6 +188,7 @@ def gather(
         hour_table=frames.hours(shown.hours, working),
         blocked_table=frames.blocked(shown.blocked),
         over=now >= day_bounds(week.last_day, ws.settings.zone)[1],
+        calibration=calibration.words(ws, now.astimezone(ws.settings.zone).date()),
     )
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from analytics import against, feed, findings, lists, people, questions, rivals
+from analytics import against, calibration, feed, findings, lists, people, questions, rivals
 from analytics.engine import Engine, sql
 from analytics.engine import questions as names
 from lake.datasets import DATASETS, INSTANT
@@ -56,6 +56,7 @@ SMALL: dict[str, dict[str, pa.DataType]] = {
 """Tables that are handed over or made on the way, and are no datasets."""
 
 ROWS: dict[str, type[Any]] = {
+    "calibration_rows": calibration.Logged,
     "evidence_rows": people.EventRow,
     "feed_clocks": feed.Shift,
     "feed_gaps": feed.FeedGap,
