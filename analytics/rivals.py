@@ -134,7 +134,7 @@ class Panel:
         return (
             f"Other published rules differ more than twofold from the likely {self.likely:.0f} minutes "
             f"({self.low:.0f} to {self.high:.0f}) of these days, {len(apart)} of {len(self.lines)} of "
-            f"them: {told}. The minutes depend on the rule; docs/rivals.md says why ours is as it is."
+            f"them: {told}. Minutes depend on the rule; that is why ours are a range, and its low end is judged."
         )
 
 

@@ -59,7 +59,10 @@ def test_tunnels_are_page_views_only_where_a_log_has_nothing_else(site: Workspac
     assert found.page_view_60s == 2
     lake(site, [page(at("11:00"), **ELSEWHERE)], name="00000002-0000")
     (found,) = rival_days(site, DAY, DAY)
-    assert found.page_view_60s == 0
+    assert found.page_view_60s == 2, "some other site's plain HTTP opens no tunnel"
+    lake(site, [page(at("11:00"), user="bob")], name="00000003-0000")
+    found, _ = rival_days(site, DAY, DAY)
+    assert found.page_view_60s == 0, "this source's tunnels are opened"
 
 
 def test_days_are_the_organisations(site: Workspace) -> None:

@@ -22,10 +22,10 @@ WITH hits AS (
       AND ($person IS NULL OR "user" = $person)
 ),
 
--- Where a log has requests, its tunnels are no page views; where it has tunnels alone, those to a host
--- people load as a page are.
+-- Where a log has these services' requests, its tunnels are no page views; where it has tunnels alone
+-- (of other sites plain HTTP perhaps), those to a host people load as a page are.
 inspected AS (
-    SELECT source, day, bool_or(method = 'GET') AS pages FROM hits GROUP BY ALL
+    SELECT source, day, bool_or(method = 'GET' AND social) AS pages FROM hits GROUP BY ALL
 ),
 
 everything AS (
