@@ -1,13 +1,14 @@
 """The same person-day under the published rules: what other products would have printed, and why not to."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import pyarrow as pa
 
 from analytics.engine import Engine
-from analytics.people import UsageRow
+from analytics.people import UsageRow, usage
+from analytics.questions import feed_gaps
 from config.hours import day_bounds
 from lake import catalogue
 from lake.datasets import EVENTS
@@ -142,8 +143,10 @@ def _told(line: Line) -> str:
     return f"{line.rule.products}: {line.minutes:.0f} ({line.rule.title})"
 
 
-def rival_days(ws: Workspace, first: date, last: date, person: str | None = None) -> list[RivalDay]:
-    """Every person-day with a contact, by day and person, under every rule."""
+def rival_days(
+    ws: Workspace, first: date, last: date, people: Collection[str] | None = None
+) -> list[RivalDay]:
+    """Every person-day with a contact (of these people), by day and person, under every rule."""
     zone = ws.settings.zone
     start, end = day_bounds(first, zone)[0], day_bounds(last, zone)[1]
     days = [start.date() + timedelta(days=i) for i in range((end.date() - start.date()).days + 1)]
@@ -154,7 +157,31 @@ def rival_days(ws: Workspace, first: date, last: date, person: str | None = None
     ):
         engine.view(EVENTS, catalogue.parts(connection, EVENTS.name, days))
         engine.table("categories", _categories(ws, first, last))
-        return engine.rows("rivals", RivalDay, zone=str(zone), first=start, last=end, person=person)
+        engine.table("people", pa.table({"user": pa.array(sorted(people or ()), pa.string())}))
+        return engine.rows(
+            "rivals",
+            RivalDay,
+            zone=str(zone),
+            first=start,
+            last=end,
+            everybody=people is None,
+        )
+
+
+def panels(
+    ws: Workspace, asked: Mapping[str, tuple[str, Collection[date]]], now: datetime
+) -> dict[str, Panel | None]:
+    """The panel of each (person, days) asked for, by the name it is asked for under.
+
+    The derived datasets must be up to date.
+    """
+    every = [day for _, days in asked.values() for day in days]
+    if not every:
+        return dict.fromkeys(asked)
+    first, last = min(every), max(every)
+    ours = usage(ws, first, last, feed_gaps(ws, first, last, now))
+    rows = beside(rival_days(ws, first, last, {person for person, _ in asked.values()}), ours)
+    return {name: panel(rows, person, days) for name, (person, days) in asked.items()}
 
 
 def _categories(ws: Workspace, first: date, last: date) -> pa.Table:

@@ -1,6 +1,6 @@
 """How the longer answers look on the terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import date, datetime
 from pathlib import Path
@@ -73,12 +73,14 @@ def show_ingested(done: Sequence[FileReport], json_: bool) -> None:
         raise (BadConfiguration if wrong else UnreadableInput)("\n".join(failed))
 
 
-def show_findings(found: Sequence[Finding]) -> None:
-    """A paragraph a finding: a matter to look at, with what speaks against it."""
+def show_findings(found: Sequence[Finding], first_words: Mapping[str, str | None]) -> None:
+    """A paragraph a finding: what other rules say where they differ, the measure, what speaks against it."""
     if not found:
         show.say("Nothing to look at in these weeks.")
     for one in found:
         clauses = "; ".join(f"{number}: {text}" for number, text in one.clauses.items())
+        if apart := first_words.get(one.id):
+            show.say(f"RULES DIFFER. {apart}")
         show.say(
             f"{one.id}  {one.person}  {one.week}  {one.rule}\n"
             f"  measure: {one.low:.0f} to {one.high:.0f} {one.unit} (likely {one.likely:.0f}) on "

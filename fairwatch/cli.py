@@ -213,10 +213,15 @@ def findings_(
     found = findings(ws, first.date(), last.date(), place.now())
     with ws.alone():
         remember(ws, found, weeks(first.date(), last.date()), place.now())
+    timed = {f.id: (f.person, [d.day for d in f.days]) for f in found if f.unit == "minutes"}
+    panels = rival_rules.panels(ws, timed, place.now())
+    first_words = {name: p.first_words for name, p in panels.items() if p}
     if json_:
-        show.as_json({"findings": [f.as_json() for f in found]})
+        show.as_json(
+            {"findings": [{**f.as_json(), "other_rules": first_words.get(f.id)} for f in found]}
+        )
     else:
-        answers.show_findings(found)
+        answers.show_findings(found, first_words)
 
 
 app.command("classify")(explain.classify)

@@ -128,7 +128,7 @@ def _content(ws: Workspace, case: Case, now: datetime) -> tuple[dict[str, bytes]
     intervals = activity(ws, case.first_day, case.last_day, case.person)
     minutes = usage(ws, case.first_day, case.last_day, gaps, case.person)
     lines = log_lines(ws, case.first_day, case.last_day, case.person)
-    rivals = beside(rival_days(ws, case.first_day, case.last_day, case.person), minutes)
+    rivals = beside(rival_days(ws, case.first_day, case.last_day, [case.person]), minutes)
     panels = {f.id: panel(rivals, f.person, [d.day for d in f.days]) for f in found}
     sources = _sources(ws, {line.file_sha256 for line in lines if line.file_sha256})
     summary = _summary(ws, case, policy, reason, found, minutes, lines, gaps, sources, panels)

@@ -44,6 +44,7 @@ SMALL: dict[str, dict[str, pa.DataType]] = {
     "unknown": {"user": TEXT, "day": DAY},
     "judged": {"week": TEXT, "day": DAY},
     "members": {"user": TEXT},
+    "people": {"user": TEXT},
     "weekly_members": {"week": TEXT, "user": TEXT},
     "days": {"day": DAY, "first": INSTANT, "last": INSTANT},
     "client_days": {"user": TEXT, "client": TEXT, "day": DAY},

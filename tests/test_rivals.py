@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 import yaml
-from factory import ELSEWHERE, edited, lake, page, tunnel
+from factory import ELSEWHERE, derived, edited, lake, page, tunnel
 from test_truth import DEV, FIRST, LAST, NOW, _site
 
 from analytics.people import UsageRow
-from analytics.rivals import RULES, Panel, RivalDay, beside, differs, panel, rival_days
+from analytics.rivals import RULES, Panel, RivalDay, beside, differs, panel, panels, rival_days
 from ingest.discover import given
 from ingest.run import ingest
 from workspace import Workspace
@@ -71,7 +71,7 @@ def test_days_are_the_organisations(site: Workspace) -> None:
     lake(site, [page(late), page(late - timedelta(hours=1))])
     found = rival_days(site, date(2026, 7, 1), date(2026, 7, 2))
     assert [(r.day.day, r.clock_minutes) for r in found] == [(1, 1), (2, 1)]
-    assert rival_days(site, date(2026, 7, 1), date(2026, 7, 1), "bob") == []
+    assert rival_days(site, date(2026, 7, 1), date(2026, 7, 1), ["bob"]) == []
 
 
 @pytest.mark.parametrize(
@@ -198,3 +198,14 @@ def test_as_others_computed_them(
     }
     assert wrong == {}
     assert found.keys() <= reference[grain].keys()
+
+
+def test_panels_are_of_the_people_and_days_asked_for(site: Workspace, now: datetime) -> None:
+    lake(site, [page(at("09:00")), page(at("15:00")), page(at("09:00"), user="bob")])
+    derived(site, now)
+    found = panels(site, {"f1": ("ann", [DAY]), "f2": ("kim", [DAY])}, now)
+    assert found["f2"] is None
+    one = found["f1"]
+    assert one is not None and one.days == (DAY,)
+    assert {line.rule.id: line.minutes for line in one.lines}["clock_minutes"] == 2
+    assert panels(site, {}, now) == {}

@@ -1,6 +1,7 @@
 -- What published rules for browsing time make of the same person-days.
 -- in:  events, categories (day, category: what that day's policy calls social media),
---      $zone, $first, $last (instants of the local days), $person (null: everybody)
+--      people ("user": whose days are asked for), $zone, $first, $last (instants of the local days),
+--      $everybody (true: all people's)
 -- out: "user", day, then minutes by rule: sum_elapsed, gap5, gap5_plus1, clock_minutes, next_hit_cap3,
 --      hit_share_5min, page_view_60s (docs/rivals.md names each one's source); a row a person and day
 --      with a contact; all lines that name a service count, whoever caused them, at the time the log
@@ -19,7 +20,7 @@ WITH hits AS (
     FROM events
     WHERE time >= $first AND time < $last AND "user" IS NOT NULL
       AND grain <> 'contact'
-      AND ($person IS NULL OR "user" = $person)
+      AND ($everybody OR "user" IN (SELECT "user" FROM people))
 ),
 
 -- Where a log has these services' requests, its tunnels are no page views; where it has tunnels alone
