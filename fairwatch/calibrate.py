@@ -119,7 +119,15 @@ def _run(ws: Workspace, person: str, service: str, again: bool) -> None:
         record = _agreed(ws, Record(_id(), person, service, place.now(), script_.version), talk)
         _act(ws, record.id, "begun")
     name = ws.sites.name(record.service)
-    record = guide(record, script_, name, talk, place.now, lambda r: calibration.save(ws, r))
+    try:
+        record = guide(record, script_, name, talk, place.now, lambda r: calibration.save(ws, r))
+    except (KeyboardInterrupt, typer.Abort):
+        kept = len(calibration.one(ws, record.id).steps)
+        talk.say(
+            f"\nStopped; {kept} of {len(script_.steps)} steps are kept. The same command goes on with "
+            f"the next one."
+        )
+        raise typer.Abort from None
     _act(ws, record.id, "finished")
     talk.say(
         f"\nDone; thank you. When the logs of these minutes have been read (tonight's run, or `fairwatch "

@@ -2,7 +2,13 @@
 
 import io
 import json
+import os
+import pty
 import random
+import select
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -11,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import make_site, squid_line, write_lines
+from conftest import ROOT, make_site, squid_line, write_lines
 from factory import acts, lake, page
 
 from analytics import calibration
@@ -341,3 +347,47 @@ def test_words_that_make_no_script(terminal: Any, tmp_path: Path) -> None:
         assert (code, err.count("\n")) == (2, 1), err
     code, _, _ = terminal("calibrate", "--script", tmp_path / "a.html", "--site", folder)
     assert code == 0 and "Reddit" in (tmp_path / "a.html").read_text()
+
+
+def test_a_terminal_counts_down_and_ctrl_c_keeps_what_was_done(tmp_path: Path) -> None:
+    folder = make_site(tmp_path / "site")
+    ours, theirs = pty.openpty()
+    command = "from fairwatch.cli import main; main()"
+    words = ("calibrate", "--person", "ann", "--service", "facebook", "--site", str(folder))
+    process = subprocess.Popen(
+        [sys.executable, "-c", command, *words],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "200"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    seen = b""
+
+    def until(words: bytes) -> None:
+        nonlocal seen
+        while words not in seen:
+            ready, _, _ = select.select([ours], [], [], 30)
+            assert ready, seen[-300:]
+            try:
+                seen += os.read(ours, 4096)
+            except OSError:  # the other end is closed
+                pytest.fail(f"ended with {process.wait(30)}: {seen!r}")
+        seen = seen[seen.index(words) + len(words) :]
+
+    until(b"I agree")
+    os.write(ours, b"I agree\n")
+    until(b"Enter when you begin.")
+    os.write(ours, b"\n")
+    until(b"1:59 left]")
+    os.write(ours, b"\n")
+    until(b"Step 2 of 8")
+    until(b"Enter when you begin.")
+    process.send_signal(signal.SIGINT)
+    until(b"1 of 8 steps are kept")
+    assert process.wait(30) == 130
+    os.close(ours)
+    (record,) = calibration.records(open_site(folder, "test"))
+    assert [s.step for s in record.steps] == ["silence-before"]
+    assert not record.finished
