@@ -129,7 +129,7 @@ islands AS (
 
 -- Quarters of the edges in which the days alike are silent as well belong to the night.
 usual AS (
-    SELECT i.source, i.day, i.run, i.start, i.slot, i.newest
+    SELECT i.source, i.day, i.run, i.start, i.slot, i.newest, i.opens, i.closes
     FROM islands AS i
     JOIN alike AS a USING (source, day)
     JOIN filled AS f ON f.source = a.source AND f.day = a.other AND f.slot = i.slot
@@ -140,6 +140,7 @@ usual AS (
 runs AS (
     SELECT
         source, day, run, any_value(newest) AS newest,
+        coalesce(bool_or(start >= opens AND start < closes), false) AS at_work,
         min(start) AS start, max(start) + to_minutes(15) AS "end",
         min(slot) AS low, max(slot) AS high
     FROM usual
@@ -180,6 +181,8 @@ rhythmic AS (
     JOIN spread AS t ON t.days = least(c.days, 30)
     WHERE c.size * ln(c.size / (c.size + c.mean)) <= ln($chance)
       AND 10 * c.silent <= c.days
+      -- At night one device may be all there is: three nights alike are no rhythm.
+      AND (r.at_work OR c.days >= 8)
       AND CASE
               WHEN d.lines = 0
               THEN h.always
