@@ -217,9 +217,8 @@ def measure(ws: Workspace, record: Record, now: datetime) -> Record:
 
 def _logged(ws: Workspace, person: str, first: datetime, last: datetime) -> list[Logged]:
     days = [first.date() + timedelta(days=i) for i in range((last.date() - first.date()).days + 1)]
-    limits = ws.settings.limits
     with (
-        Engine(ws.folder, threads=limits.threads, memory_mb=limits.memory_mb) as engine,
+        Engine.of(ws) as engine,
         ws.state.read() as connection,
     ):
         engine.view(EVENTS, catalogue.parts(connection, EVENTS.name, days))

@@ -1,85 +1,33 @@
 """Findings: weeks that a rule of the policy asks a human to look at, and what speaks against them."""
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 from itertools import groupby
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pyarrow as pa
-from sqlalchemy import select
 
-from analytics import calibration
-from analytics.against import (
-    CHECKS,
-    GRADES,
-    IDENTITIES,
-    Against,
-    Clients,
-    devices,
-    devices_text,
-    permitted_text,
-    team_text,
-    threshold_text,
-)
-from analytics.derive import HIGH_CAP_S, LIKELY_CAP_S, LOW_CAP_S, SESSION_S
+from analytics import said, terms
+from analytics.against import GRADES, NotEvaluated, Said, SpeaksAgainst
 from analytics.engine import Engine
+from analytics.finding import (
+    DayMeasure,
+    Finding,
+    Judgement,
+    Withheld,
+    blocked_threshold,
+    time_threshold,
+)
+from analytics.lookups import Host, Looked, Panel, Shares, look_up
 from analytics.people import gap_days
 from analytics.questions import FeedGap, Week, feed_gaps, opened
-from config.policy import BlockedSite, ExcessiveUse, Policy, WorkingHoursUse
-from state.tables import FINDING, META
+from config.hours import day_bounds
+from config.method import method_on
+from config.policy import Policy
+from config.rules import EVERY_PART, AnyRule, BlockedSite, DayPart, TimeRule
 from workspace import Workspace
-
-
-@dataclass(frozen=True)
-class DayMeasure:
-    """One day of a finding: minutes as an interval, or counted visits to blocked sites."""
-
-    day: date
-    low: float
-    likely: float
-    high: float
-    note: str
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A matter to look at: never a verdict, never a rank."""
-
-    id: str
-    rule: str
-    kind: str
-    clauses: dict[str, str]
-    person: str
-    identity: str
-    week: str
-    first_day: date
-    last_day: date
-    unit: str
-    low: float
-    likely: float
-    high: float
-    threshold: str
-    grade: str
-    days: list[DayMeasure]
-    against: list[Against]
-    versions: dict[str, str]
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain data, days as ISO texts."""
-        plain: dict[str, Any] = json.loads(json.dumps(asdict(self), default=str))
-        return plain
-
-
-DERIVED_BY = {
-    "low_cap_s": str(LOW_CAP_S),
-    "likely_cap_s": str(LIKELY_CAP_S),
-    "high_cap_s": str(HIGH_CAP_S),
-    "session_s": str(SESSION_S),
-}
-"""The numbers of the method, for whoever wants to compute a figure again."""
 
 
 def findings(ws: Workspace, first: date, last: date, now: datetime) -> list[Finding]:
@@ -87,109 +35,55 @@ def findings(ws: Workspace, first: date, last: date, now: datetime) -> list[Find
 
     The derived datasets must be up to date; days a feed gap touches are left out.
     """
+    return judged(ws, first, last, now).found
+
+
+def judged(
+    ws: Workspace, first: date, last: date, now: datetime, panel: Panel | None = None
+) -> Judgement:
+    """Judge the weeks that `first` to `last` touch, each day by the policy in force on it.
+
+    `panel` answers how other reporters would count a person's days.
+    """
     weeks = sorted({Week.of(first + timedelta(days=i)) for i in range((last - first).days + 1)},
                    key=lambda w: w.first_day)  # fmt: skip
     if not weeks:
-        return []
+        return Judgement([], [])
     start, end = weeks[0].first_day, weeks[-1].last_day
-    gaps = feed_gaps(ws, start, end, now)
+    gaps = _touched(ws, feed_gaps(ws, start, end, now))
     found: list[Finding] = []
+    withheld: list[Withheld] = []
+    memory = _Memory()
     with opened(ws, start, end) as engine:
         for policy in ws.policies:
-            days = [d for w in weeks for d in w.days if ws.policy_on(d) is policy]
+            of_policy = [d for w in weeks for d in w.days if ws.policy_on(d) is policy]
             for rule in policy.rules:
-                found += _judge(ws, engine, policy, rule, days, gaps)
-    return sorted(found, key=lambda f: (f.first_day, f.person, f.rule))
+                days = [d for d in of_policy if rule.effective.covers(d)]
+                if not days:
+                    continue
+                judge = _Judge(ws, engine, policy, rule, days, gaps & set(days), panel, memory)
+                for one in judge.findings():
+                    found.append(one) if isinstance(one, Finding) else withheld.append(one)
+    # By person within a week: an order by minutes would be a table of who uses most.
+    found.sort(key=lambda f: (f.first_day, f.person, f.rule))
+    return Judgement(found, withheld)
 
 
-def judge(
-    ws: Workspace, days: Sequence[date], again: int, now: datetime
-) -> tuple[list[str], list[Finding]]:
-    """Judge the last `again` weeks of `days`, and those before that never were; keep the findings.
-
-    An archive read at once is judged whole, while a week long past is not judged anew each night.
-    """
-    weeks = sorted({Week.of(day) for day in days}, key=lambda w: w.first_day)
-    if not weeks:
-        return [], []
-    recent = weeks[-1].before(again - 1).first_day
-    with ws.state.read() as connection:
-        row = connection.execute(select(META.c.value).where(META.c.key == "judged")).scalar()
-    known = set(json.loads(row)) if row else set()
-    due = [w for w in weeks if w.first_day >= recent or str(w) not in known]
-    names = [str(w) for w in due]
-    found = [f for f in findings(ws, due[0].first_day, due[-1].last_day, now) if f.week in names]
-    remember(ws, found, names, now)
-    with ws.state.change() as change:
-        change.execute(META.delete().where(META.c.key == "judged"))
-        change.execute(
-            META.insert().values(key="judged", value=json.dumps([str(w) for w in weeks]))
-        )
-    return names, found
-
-
-def remember(ws: Workspace, found: Sequence[Finding], weeks: Iterable[str], now: datetime) -> None:
-    """Store findings in the place of those of the same weeks."""
-    with ws.state.change() as change:
-        kept = {f.id: json.dumps(f.as_json(), sort_keys=True) for f in found}
-        query = select(FINDING.c.id, FINDING.c.body).where(FINDING.c.week.in_(list(weeks)))
-        known = {row.id: row.body for row in change.execute(query)}
-        for id_ in known.keys() - kept.keys():
-            change.execute(FINDING.delete().where(FINDING.c.id == id_))
-        for finding in found:
-            if known.get(finding.id) == kept[finding.id]:
-                continue
-            change.execute(FINDING.delete().where(FINDING.c.id == finding.id))
-            change.execute(
-                FINDING.insert().values(
-                    id=finding.id,
-                    rule=finding.rule,
-                    person=finding.person,
-                    week=finding.week,
-                    first_day=finding.first_day.isoformat(),
-                    last_day=finding.last_day.isoformat(),
-                    body=kept[finding.id],
-                    made=now.astimezone(UTC).isoformat(),
-                )
-            )
-        if known != kept:
-            change.act(
-                "findings",
-                time=now,
-                actor=ws.actor,
-                weeks=sorted(weeks),
-                new=sorted(kept.keys() - known.keys()),
-                gone=sorted(known.keys() - kept.keys()),
-            )
-
-
-def _judge(
-    ws: Workspace,
-    engine: Engine,
-    policy: Policy,
-    rule: ExcessiveUse | WorkingHoursUse | BlockedSite,
-    days: Sequence[date],
-    gaps: Sequence[FeedGap],
-) -> Iterator[Finding]:
-    withheld = gap_days(ws, gaps) & set(days)
-    judged = [d for d in days if d not in withheld]
-    engine.table(
-        "judged",
-        pa.table(
-            {
-                "week": pa.array([str(Week.of(d)) for d in judged], pa.string()),
-                "day": pa.array(judged, pa.date32()),
-            }
-        ),
-    )
-    if isinstance(rule, BlockedSite):
-        yield from _blocked(ws, engine, policy, rule, withheld)
-    else:
-        yield from _time(ws, engine, policy, rule, withheld)
+def _touched(ws: Workspace, gaps: Sequence[FeedGap]) -> set[date]:
+    """Days a gap lies in, at whatever hour: what a day lacks may speak for the person."""
+    touched = gap_days(ws, gaps)
+    for gap in gaps:
+        day = gap.start.astimezone(ws.settings.zone).date()
+        while day_bounds(day, ws.settings.zone)[0] < gap.end:
+            touched.add(day)
+            day += timedelta(days=1)
+    return touched
 
 
 @dataclass(frozen=True)
-class _TimeRow:
+class TimeRow:
+    """A day of a week above a rule's number of minutes."""
+
     user: str
     identity: str
     week: str
@@ -197,6 +91,8 @@ class _TimeRow:
     low_min: float
     likely_min: float
     high_min: float
+    uncounted_min: float
+    break_min: float
     outside_min: float
     grade: str
     visits: int
@@ -204,7 +100,9 @@ class _TimeRow:
 
 
 @dataclass(frozen=True)
-class _BlockedRow:
+class BlockedRow:
+    """A day's visits to blocked sites of one category."""
+
     user: str
     identity: str
     week: str
@@ -212,160 +110,219 @@ class _BlockedRow:
     category: str
     denied: int
     reached: int
+    lines: int | None
+    embedded: int | None
+    background: int | None
 
 
-def _time(
-    ws: Workspace,
-    engine: Engine,
-    policy: Policy,
-    rule: ExcessiveUse | WorkingHoursUse,
-    withheld: set[date],
-) -> Iterator[Finding]:
-    working = isinstance(rule, WorkingHoursUse) or rule.when == "working_time"
-    rows = engine.rows(
-        "findings_time", _TimeRow, minutes=rule.minutes, days=rule.days, working_time=working
-    )
-    where = "in working time" if working else "a day"
-    threshold = f"more than {rule.minutes:g} minutes {where} on at least {rule.days} days of a week"
-    groups = _by_person_and_week(rows)
-    clients = _devices(ws, engine, groups)
-    for (user, week), found in groups.items():
-        outside = sum(r.outside_min for r in found)
-        visits, contacts = sum(r.visits for r in found), sum(r.contacts for r in found)
-        peers = team_text(ws, engine, user, found[-1].day, week, working)
-        grade = max(r.grade for r in found)
-        low, high = sum(r.low_min for r in found), sum(r.high_min for r in found)
-        against = {
-            "interval": (
-                f"The true value lies between {low:.0f} and {high:.0f} minutes by the rules of "
-                f"the method; only the lower figure is judged."
+Row = TypeVar("Row", TimeRow, BlockedRow)
+Checks = dict[str, Said | None]
+COLUMNS: dict[DayPart, str] = dict(
+    zip(EVERY_PART, ("work", "breaks", "outside"), strict=True)
+)  # as questions call them
+
+
+@dataclass
+class _Memory:
+    """What is the same for many findings: a day's people, and a host's claims on a day."""
+
+    people: dict[date, str] = field(default_factory=dict)
+    hosts: dict[tuple[date, str, str | None], bool] = field(default_factory=dict)
+
+    def people_on(self, ws: Workspace, day: date) -> str:
+        if day not in self.people:
+            self.people[day] = terms.digest([terms.people_on(ws, day), sorted(ws.leave.on(day))])
+        return self.people[day]
+
+    def disputed(self, ws: Workspace) -> Callable[[Host], bool]:
+        def known(host: Host) -> bool:
+            key = (host.day, host.host, host.device_category)
+            if key not in self.hosts:
+                self.hosts[key] = said.is_disputed(ws, host)
+            return self.hosts[key]
+
+        return known
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """One rule of one policy on the days it holds; `gaps`: those of them the log has a hole in."""
+
+    ws: Workspace
+    engine: Engine
+    policy: Policy
+    rule: AnyRule
+    days: Sequence[date]
+    gaps: set[date]
+    panel: Panel | None
+    memory: "_Memory"
+
+    def findings(self) -> Iterator[Finding | Withheld]:
+        self._tables()
+        if isinstance(self.rule, BlockedSite):
+            yield from self._blocked(self.rule)
+        else:
+            yield from self._time(self.rule)
+
+    def _tables(self) -> None:
+        days = [d for d in self.days if d not in self.gaps]
+        weeks = [str(Week.of(d)) for d in days]
+        self.engine.table("judged", pa.table(
+            {"week": pa.array(weeks, pa.string()), "day": pa.array(days, pa.date32())}
+        ))  # fmt: skip
+        away = [(user.user, d) for user in self.ws.leave.rows for d in days
+                if user.start <= d <= user.end]  # fmt: skip
+        self.engine.table("away", pa.table({
+            "user": pa.array([user for user, _ in away], pa.string()),
+            "day": pa.array([day for _, day in away], pa.date32()),
+        }))  # fmt: skip
+
+    def _time(self, rule: TimeRule) -> Iterator[Finding | Withheld]:
+        parts = {COLUMNS[part]: int(part in rule.counted) for part in EVERY_PART}
+        rows = self.engine.rows(
+            "findings_time", TimeRow, minutes=rule.minutes, days=rule.days,
+            week_minutes=rule.week_minutes, **parts,
+        )  # fmt: skip
+        threshold = time_threshold(rule)
+        groups = self._groups(rows)
+        looked = self._look_up(groups, self.policy.categories)
+        for key, found in groups.items():
+            measures = [DayMeasure(r.day, r.low_min, r.likely_min, r.high_min, "") for r in found]
+            grade = max(r.grade for r in found)
+            checks: Checks = {
+                "interval": said.interval(sum(d.low for d in measures), sum(d.high for d in measures)),
+                "grade": Said(f"Evidence of grade {grade}: {GRADES[grade]}.", {"grade": grade}),
+                **self._minutes_checks(rule, found, looked),
+                "team": said.team(self.ws, self.engine, key[0], found[-1].day, key[1], parts),
+            }  # fmt: skip
+            yield self._finding(found, measures, "minutes", threshold, grade, looked, checks)
+
+    def _minutes_checks(self, rule: TimeRule, rows: list[TimeRow], looked: Looked) -> Checks:
+        whole = sum(r.likely_min + r.uncounted_min for r in rows)
+        user, week = rows[0].user, rows[0].week
+        if self.panel:
+            theirs = self.panel(self.engine, user, [r.day for r in rows])
+        else:
+            found = looked.stretches.get((user, week))
+            theirs = {} if found is None else {"gaps up to five minutes filled": found}
+        return {
+            "breaks_and_free_time": said.breaks(
+                rule, sum(r.break_min for r in rows), sum(r.uncounted_min for r in rows)
             ),
-            "grade": f"Evidence of grade {grade}: {GRADES[grade]}.",
-            "embedded content": (
-                f"{contacts} log lines named social media services on these days; {visits} signs "
-                f"of use were counted, all else (buttons, frames, polls, files) counts nothing."
-            ),
-            "breaks and free time": (
-                f"About {outside:.0f} further minutes lay in breaks or outside working hours and "
-                f"are not held against anybody."
-                if working
-                else "The rule counts the whole day; breaks are not taken out."
-            ),
-            "team": peers,
-            "shared device": devices_text(clients.get((user, week))),
+            "after_hours_share": said.after_hours(sum(r.outside_min for r in rows), whole),
+            "other_rules": said.other_rules(whole, theirs),
         }
-        measures = [DayMeasure(r.day, r.low_min, r.likely_min, r.high_min, "") for r in found]
-        yield _finding(
-            ws, policy, rule, found[0], measures, "minutes", threshold, grade, withheld, against
-        )
 
+    def _blocked(self, rule: BlockedSite) -> Iterator[Finding | Withheld]:
+        narrowed = {*rule.categories, *rule.services}
+        self.engine.table("narrowed", terms.words("word", narrowed))
+        rows = self.engine.rows(
+            "findings_blocked", BlockedRow, narrow=bool(narrowed), attempts=rule.attempts,
+            reached=rule.reached,
+        )  # fmt: skip
+        groups = self._groups(rows)
+        blocked = [self.policy.blocked_on(day) for day in self.days]
+        words = {w for b in blocked for w in (*b.categories, *b.services, *b.hosts)}
+        looked = self._look_up(groups, narrowed or words)
+        for found in groups.values():
+            measures = [_counted(r) for r in found]
+            visits = sum(d.low for d in measures)
+            checks = said.counted_visits(rule, _lines(found), visits)
+            threshold = blocked_threshold(rule)
+            yield self._finding(found, measures, "visits", threshold, "C", looked, checks)
 
-def _blocked(
-    ws: Workspace, engine: Engine, policy: Policy, rule: BlockedSite, withheld: set[date]
-) -> Iterator[Finding]:
-    rows = engine.rows(
-        "findings_blocked", _BlockedRow, attempts=rule.attempts, reached=rule.reached
-    )
-    threshold = f"{rule.attempts} refused visits or {rule.reached} let through in a week"
-    groups = _by_person_and_week(rows)
-    clients = _devices(ws, engine, groups)
-    for key, found in groups.items():
-        measures = [
-            DayMeasure(
-                r.day,
-                float(r.denied + r.reached),
-                float(r.denied + r.reached),
-                float(r.denied + r.reached),
-                f"{r.category}: {r.denied} refused, {r.reached} let through",
-            )
-            for r in found
-        ]
-        against = {
-            "interval": (
-                "Refused requests are counted, not estimated; what a person meant by them the log "
-                "does not say."
-            ),
-            "grade": "Evidence of grade C: names of sites were seen, no pages.",
-            "embedded content": (
-                "Files, frames and widgets on other sites' pages are left out where the log shows "
-                "them; a refused tunnel shows no page, so a link followed by mistake looks the "
-                "same. Repeats within a minute are one visit."
-            ),
-            "breaks and free time": "Blocked sites stay blocked in breaks; hours play no part.",
-            "team": "Blocked-site visits are not compared between people.",
-            "shared device": devices_text(clients.get(key)),
+    def _groups(self, rows: Iterable[Row]) -> dict[tuple[str, str], list[Row]]:
+        """Rows by person and week, of the people the policy is about."""
+        groups = {k: list(g) for k, g in groupby(rows, key=lambda r: (r.user, r.week))}
+        return {k: g for k, g in groups.items() if self._applies(k[0], g[-1].day)}
+
+    def _applies(self, user: str, day: date) -> bool:
+        person = self.ws.people.login(user, day)
+        # Of a name that is in no list nothing is known, and the finding says so.
+        return person is None or person.kind in self.policy.applies_to
+
+    def _look_up(
+        self, groups: Mapping[tuple[str, str], Sequence[TimeRow] | Sequence[BlockedRow]],
+        words: Iterable[str],
+    ) -> Looked:  # fmt: skip
+        asked = {key: sorted({r.day for r in rows}) for key, rows in groups.items()}
+        return look_up(self.ws, self.engine, asked, words)
+
+    def _finding(
+        self, rows: Sequence[TimeRow] | Sequence[BlockedRow], days: list[DayMeasure], unit: str,
+        threshold: str, grade: str, looked: Looked, checks: Checks,
+    ) -> Finding | Withheld:  # fmt: skip
+        """Put a finding together; where a check could not be made there is none."""
+        row, last = rows[0], days[-1].day
+        key, on = (row.user, row.week), sorted({d.day for d in days})
+        ws, rule, shares = self.ws, self.rule, looked.shares.get(key)
+        of_week = [d for d in Week.parse(row.week).days if d in self.gaps]
+        made: Checks = {
+            "embedded_content": said.embedded(shares, len(on)),
+            "background_traffic": said.background(shares, len(on)),
+            **checks,
+            "threshold": said.threshold(rule, threshold),
+            "identity": said.identity(row.identity),
+            "shared_device": said.shared_device(looked.devices.get(key)),
+            "own_devices": said.own_devices(self.policy, looked.clients.get(key)),
+            "leave_and_holidays": said.leave(ws, self.policy, row.user, on),
+            "permitted_and_authorised_use": said.permitted(ws, self.policy, row.user, last),
+            "list_disputes": said.disputes(looked.hosts.get(key), self.memory.disputed(ws)),
+            "missing_data": said.missing(of_week),
+            "calibration": said.calibration(ws, last),
         }
-        yield _finding(
-            ws, policy, rule, found[0], measures, "visits", threshold, "C", withheld, against
-        )
+        try:
+            against = SpeaksAgainst.of(made)
+        except NotEvaluated as lack:
+            return Withheld(row.week, rule.id, lack.checks)
+        low, likely, high = (sum(getattr(d, b) for d in days) for b in ("low", "likely", "high"))
+        return Finding(
+            id=self._id(row), rule=rule.id, kind=rule.kind,
+            clauses={c: self.policy.clauses[c] for c in rule.clauses},
+            person=row.user, identity=row.identity, week=row.week,
+            first_day=days[0].day, last_day=last, unit=unit,
+            low=round(low, 2), likely=round(likely, 2), high=round(high, 2),
+            threshold=threshold, grade=grade, days=days, against=against,
+            versions=self._versions(on),
+        )  # fmt: skip
+
+    def _id(self, row: TimeRow | BlockedRow) -> str:
+        # A week may be judged by two policies, or versions of a rule, each on its own days.
+        since = self.rule.effective.start
+        version = f"{self.policy.id}|{self.policy.effective.start}|{self.rule.id}"
+        version += f"|{since}" if since else ""
+        return hashlib.sha256(f"{version}|{row.user}|{row.week}".encode()).hexdigest()[:12]
+
+    def _versions(self, days: Sequence[date]) -> dict[str, str]:
+        """What the judgement rests on, of those days: later changes of the files alter nothing."""
+        ws, policy = self.ws, self.policy
+        sites = sorted({ws.sites.on(day).version for day in days})
+        return {
+            "policy": f"{policy.id} {policy.version}",
+            "policy on these days": terms.digest([policy.held_on(d) for d in days]),
+            f"rule {self.rule.id}": policy.version_of(self.rule),
+            **{f"clause {c}": terms.digest(policy.clauses[c]) for c in self.rule.clauses},
+            "people": terms.digest([self.memory.people_on(ws, d) for d in days]),
+            "sites": "; ".join(sites),
+            "method": "; ".join(sorted({method_on(day).version for day in days})),
+        }  # fmt: skip
 
 
-Row = TypeVar("Row", _TimeRow, _BlockedRow)
-
-
-def _by_person_and_week(rows: Iterable[Row]) -> dict[tuple[str, str], list[Row]]:
-    groups = groupby(rows, key=lambda r: (r.user, r.week))
-    return {key: list(group) for key, group in groups}
-
-
-def _devices(
-    ws: Workspace,
-    engine: Engine,
-    groups: Mapping[tuple[str, str], Sequence[_TimeRow] | Sequence[_BlockedRow]],
-) -> dict[tuple[str, str], Clients]:
-    """The devices of all findings at once: each look at them reads the days' events."""
-    return devices(ws, engine, [(*key, g[0].day, g[-1].day) for key, g in groups.items()])
-
-
-def _finding(
-    ws: Workspace,
-    policy: Policy,
-    rule: ExcessiveUse | WorkingHoursUse | BlockedSite,
-    row: _TimeRow | _BlockedRow,
-    days: list[DayMeasure],
-    unit: str,
-    threshold: str,
-    grade: str,
-    withheld: set[date],
-    against: dict[str, str],
-) -> Finding:
-    """Put a finding together; a check that was not made is a bug and raises."""
-    week = Week.parse(row.week)
-    low, likely, high = (sum(getattr(d, b) for d in days) for b in ("low", "likely", "high"))
-    missing = sorted(d for d in withheld if d in week.days)
-    made: dict[str, str | Callable[[], str]] = {
-        **against,
-        "threshold": threshold_text(rule.decided_by, threshold),
-        "identity": f"Identity \u201c{row.identity}\u201d: {IDENTITIES[row.identity]}.",
-        "permitted and authorised use": lambda: permitted_text(ws, policy, row.user, days[-1].day),
-        "missing data": (
-            f"Days of this week left out because the log has a gap in them: {len(missing)}."
-            if missing
-            else "The log has no gap in the working hours of this week."
-        ),
-        "calibration": calibration.words(ws, week.last_day),
-    }
-    texts = {check: (t() if callable(t := made[check]) else t) for check in CHECKS}
-    # A week may be judged by two policies or versions, each on its own days.
-    of = f"{policy.id}|{policy.effective.start}|{rule.id}|{row.user}|{row.week}"
-    digest = hashlib.sha256(of.encode())
-    return Finding(
-        id=digest.hexdigest()[:12],
-        rule=rule.id,
-        kind=rule.kind,
-        clauses={c: policy.clauses[c] for c in rule.clauses},
-        person=row.user,
-        identity=row.identity,
-        week=row.week,
-        first_day=days[0].day,
-        last_day=days[-1].day,
-        unit=unit,
-        low=round(low, 2),
-        likely=round(likely, 2),
-        high=round(high, 2),
-        threshold=threshold,
-        grade=grade,
-        days=days,
-        against=[Against(check, text) for check, text in texts.items()],
-        versions={**ws.versions, "policy": f"{policy.id} {policy.version}"},
+def _lines(rows: Sequence[BlockedRow]) -> Shares | None:
+    """The log lines behind visits; None where not all of them were counted."""
+    lines, embedded, background = (
+        [getattr(r, name) for r in rows] for name in ("lines", "embedded", "background")
     )
+    if None in (*lines, *embedded, *background):
+        return None
+    all_, left = sum(lines), sum(embedded) + sum(background)
+    days = len({r.day for r in rows})
+    return Shares(
+        rows[0].user, rows[0].week, days, all_, all_ - left, sum(embedded), sum(background), 0
+    )
+
+
+def _counted(row: BlockedRow) -> DayMeasure:
+    number = float(row.denied + row.reached)
+    note = f"{row.category}: {row.denied} refused, {row.reached} let through"
+    return DayMeasure(row.day, number, number, number, note)

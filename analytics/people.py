@@ -13,7 +13,7 @@ from analytics.feed import FeedGap
 from analytics.questions import opened
 from config.hours import day_bounds
 from lake import catalogue
-from lake.datasets import EVENTS
+from lake.datasets import EVENTS, SIGNS
 from state.tables import FILE
 from workspace import Workspace
 
@@ -56,12 +56,22 @@ class UsageRow:
     work_high_min: float | None
     visits: int
     contacts: int
+    break_low_min: float | None
+    break_likely_min: float | None
+    break_high_min: float | None
+    outside_low_min: float | None
+    outside_likely_min: float | None
+    outside_high_min: float | None
     missing: str | None
 
 
 @dataclass(frozen=True)
 class EventRow:
-    """A log line as it is stored, with the digest of the file and the number of the line."""
+    """A log line as it is stored, with the digest of the file and the number of the line.
+
+    `taken_for` and `rule`: its class in the visit model and the rule that says so
+    (docs/time-in-use.md); null where no rule of visits was asked.
+    """
 
     time: str
     source: str
@@ -83,6 +93,8 @@ class EventRow:
     duration_ms: int | None
     bytes_down: int | None
     bytes_up: int | None
+    taken_for: str | None
+    rule: str | None
 
 
 def activity(
@@ -131,12 +143,14 @@ def log_lines(ws: Workspace, first: date, last: date, person: str) -> list[Event
     """The stored log lines that name a service of the policy's categories, oldest first."""
     start, end = day_bounds(first, ws.settings.zone)[0], day_bounds(last, ws.settings.zone)[1]
     days = [start.date() + timedelta(days=i) for i in range((end.date() - start.date()).days + 1)]
-    limits = ws.settings.limits
     with (
-        Engine(ws.folder, threads=limits.threads, memory_mb=limits.memory_mb) as engine,
+        Engine.of(ws) as engine,
         ws.state.read() as connection,
     ):
         engine.view(EVENTS, catalogue.parts(connection, EVENTS.name, days))
+        # A line's beginning may lie in the local day before the one it was written in.
+        signs = [first + timedelta(days=i) for i in range(-1, (last - first).days + 2)]
+        engine.view(SIGNS, catalogue.parts(connection, SIGNS.name, signs))
         files = connection.execute(select(FILE.c.id, FILE.c.sha256)).all()
         engine.table(
             "files",

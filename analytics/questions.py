@@ -12,7 +12,7 @@ from analytics.engine import Engine
 from analytics.feed import FeedGap as FeedGap  # noqa: PLC0414 (whoever asks for gaps)
 from config.hours import day_bounds
 from lake import catalogue
-from lake.datasets import ACTIVITY, BLOCKED, FEED, INSTANT, USAGE
+from lake.datasets import ACTIVITY, BLOCKED, FEED, INSTANT, TALLY, USAGE
 from workspace import Workspace
 
 SMALLEST_GROUP = 5
@@ -78,6 +78,12 @@ class TeamWeek:
     work_low_min: float | None
     work_likely_min: float | None
     work_high_min: float | None
+    break_low_min: float | None = None
+    break_likely_min: float | None = None
+    break_high_min: float | None = None
+    outside_low_min: float | None = None
+    outside_likely_min: float | None = None
+    outside_high_min: float | None = None
 
 
 @dataclass(frozen=True)
@@ -127,18 +133,32 @@ class TeamFigures:
     blocked: list[TeamBlocked]
 
 
+@dataclass(frozen=True)
+class TallySum:
+    """Lines that a rule took for something (docs/time-in-use.md)."""
+
+    taken_for: str
+    rule: str
+    rows: int
+
+
 @contextmanager
 def opened(ws: Workspace, first: date, last: date) -> Iterator[Engine]:
     """An engine over the derived datasets of local days `first` to `last`."""
     days = [first + timedelta(days=i) for i in range((last - first).days + 1)]
-    limits = ws.settings.limits
     with (
-        Engine(ws.folder, threads=limits.threads, memory_mb=limits.memory_mb) as engine,
+        Engine.of(ws) as engine,
         ws.state.read() as connection,
     ):
-        for dataset in (ACTIVITY, USAGE, BLOCKED, FEED):
+        for dataset in (ACTIVITY, USAGE, TALLY, BLOCKED, FEED):
             engine.view(dataset, catalogue.parts(connection, dataset.name, days))
         yield engine
+
+
+def tally_sums(ws: Workspace, first: date, last: date) -> list[TallySum]:
+    """Every line of local days `first` to `last`, by class and rule."""
+    with opened(ws, first, last) as engine:
+        return engine.rows("tally_sums", TallySum, first=first, last=last)
 
 
 def team_figures(

@@ -1,6 +1,6 @@
 """The same person-day under the published rules: what other products would have printed, and why not to."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -150,9 +150,8 @@ def rival_days(
     zone = ws.settings.zone
     start, end = day_bounds(first, zone)[0], day_bounds(last, zone)[1]
     days = [start.date() + timedelta(days=i) for i in range((end.date() - start.date()).days + 1)]
-    limits = ws.settings.limits
     with (
-        Engine(ws.folder, threads=limits.threads, memory_mb=limits.memory_mb) as engine,
+        Engine.of(ws) as engine,
         ws.state.read() as connection,
     ):
         engine.view(EVENTS, catalogue.parts(connection, EVENTS.name, days))
@@ -182,6 +181,19 @@ def panels(
     ours = usage(ws, first, last, feed_gaps(ws, first, last, now))
     rows = beside(rival_days(ws, first, last, {person for person, _ in asked.values()}), ours)
     return {name: panel(rows, person, days) for name, (person, days) in asked.items()}
+
+
+def minutes_of(ws: Workspace) -> Callable[[Engine, str, Sequence[date]], dict[str, float]]:
+    """What judging asks for a person's days (analytics.lookups.Panel): minutes by a rule's words."""
+
+    def answer(_: Engine, user: str, days: Sequence[date]) -> dict[str, float]:
+        found = [r for r in rival_days(ws, min(days), max(days), [user]) if r.day in set(days)]
+        return {
+            f"{rule.products} ({rule.title})": sum(float(getattr(r, rule.id)) for r in found)
+            for rule in RULES
+        }
+
+    return answer
 
 
 def _categories(ws: Workspace, first: date, last: date) -> pa.Table:

@@ -104,12 +104,21 @@ class WorkingHours(BaseModel):
 
     def on(self, day: date, zone: ZoneInfo) -> list[Interval]:
         """UTC intervals worked on `day` (a local day of `zone`), breaks taken out."""
-        worked = [
+        pauses = [(_instant(day, a, zone), _instant(day, b, zone)) for a, b in self.breaks]
+        return subtract(self._present(day, zone), pauses)
+
+    def breaks_on(self, day: date, zone: ZoneInfo) -> list[Interval]:
+        """UTC intervals between the first and the last working minute of `day` that are not worked."""
+        present = self._present(day, zone)
+        if not present:
+            return []
+        return subtract([(present[0][0], present[-1][1])], self.on(day, zone))
+
+    def _present(self, day: date, zone: ZoneInfo) -> list[Interval]:
+        return [
             (_instant(day, start, zone), _instant(day, end, zone))
             for start, end in getattr(self, DAYS[day.weekday()])
         ]
-        pauses = [(_instant(day, a, zone), _instant(day, b, zone)) for a, b in self.breaks]
-        return subtract(worked, pauses)
 
 
 def pattern(text: str) -> WorkingHours | None:
@@ -151,4 +160,6 @@ def day_bounds(day: date, zone: ZoneInfo) -> Interval:
 
 
 def _instant(day: date, at: time, zone: ZoneInfo) -> datetime:
+    if at == time.max:  # 24:00
+        day, at = day + timedelta(days=1), time()
     return datetime.combine(day, at, zone).astimezone(UTC)

@@ -15,7 +15,8 @@ from config.document import read
 from config.lists.hosts import ascii_host, registered, suffixes
 from config.lists.index import EXACT, key
 from config.lists.listfile import HIDDEN, Imported
-from config.policy import BLOCKED_HOST, Effective, Policy
+from config.policy import BLOCKED_HOST, Policy
+from config.rules import Effective
 
 Role = Literal["site", "asset", "api", "embed"]
 
@@ -322,22 +323,34 @@ def site_list(
     own: list[Path], policies: list[Policy], imported: Sequence[Imported] = ()
 ) -> SiteList:
     """The customer's own lists, the policy's block list, imported lists, then the shipped ones."""
-    hosts = sorted({host for policy in policies for host in policy.blocked.hosts})
-    blocked = SiteFile(
-        version="policy",
-        source="policy.yaml",
-        services=[
-            Service(id=h, service=h, category=BLOCKED_HOST, roles={"site": [h]}) for h in hosts
-        ],
-    )
     named = [(path, read(path, SiteFile)) for path in own]
     layers: list[Layer] = [Curated(f, _about(f, "own", path.name)) for path, f in named]
-    if hosts:
-        layers.append(Curated(blocked, _about(blocked, "policy", "policy.yaml")))
+    layers += [
+        Curated(blocked, _about(blocked, "policy", "policy.yaml"))
+        for policy in policies
+        for blocked in _blocked_hosts(policy)
+    ]
     layers += [Bulk(one) for one in imported if not one.below_shipped]
     layers += _shipped_layers()
     layers += [Bulk(one) for one in imported if one.below_shipped]
     return _dated(layers)
+
+
+def _blocked_hosts(policy: Policy) -> Iterator[SiteFile]:
+    """A policy's own hosts as lists of the days they are blocked on."""
+    for one in policy.blocked:
+        start = max(filter(None, (policy.effective.start, one.effective.start)), default=None)
+        end = min(filter(None, (policy.effective.end, one.effective.end)), default=None)
+        if one.hosts and one.effective.meets(policy.effective):
+            yield SiteFile(
+                version="policy",
+                source="policy.yaml",
+                effective=Effective.model_validate({"from": start, "to": end}),
+                services=[
+                    Service(id=h, service=h, category=BLOCKED_HOST, roles={"site": [h]})
+                    for h in sorted(one.hosts)
+                ],
+            )
 
 
 def _dated(layers: Sequence[Layer]) -> SiteList:

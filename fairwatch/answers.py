@@ -6,13 +6,14 @@ from datetime import date, datetime
 from pathlib import Path
 
 import scheduler
-from analytics.findings import Finding
+from analytics.finding import Finding
 from analytics.rivals import RULES, RivalRow
 from errors import BadConfiguration, UnreadableInput
 from fairwatch import check, show
 from fairwatch.status import Status
 from ingest.formats import Format
 from ingest.run import Counts, FileReport
+from reports.reviews import Standing
 from retention import Decision, Verification, sentence
 from workspace import Workspace
 
@@ -73,25 +74,30 @@ def show_ingested(done: Sequence[FileReport], json_: bool) -> None:
         raise (BadConfiguration if wrong else UnreadableInput)("\n".join(failed))
 
 
-def show_findings(found: Sequence[Finding], first_words: Mapping[str, str | None]) -> None:
-    """A paragraph a finding: what other rules say where they differ, the measure, what speaks against it."""
+def show_findings(found: Sequence[Finding], where: Mapping[str, Standing]) -> None:
+    """A paragraph a finding: a matter to look at, with what speaks against it."""
     if not found:
         show.say("Nothing to look at in these weeks.")
     for one in found:
+        version = next(v for n, v in one.versions.items() if n.startswith("rule "))
         clauses = "; ".join(f"{number}: {text}" for number, text in one.clauses.items())
-        if apart := first_words.get(one.id):
-            show.say(f"RULES DIFFER. {apart}")
         show.say(
             f"{one.id}  {one.person}  {one.week}  {one.rule}\n"
             f"  measure: {one.low:.0f} to {one.high:.0f} {one.unit} (likely {one.likely:.0f}) on "
             f"{len(one.days)} days, grade {one.grade}; judged on the low figure\n"
-            f"  rule: {one.threshold}\n  clause {clauses}\n  what speaks against it:"
+            f"  rule: {one.threshold} ({one.versions['policy']}, rule version {version})\n  clause {clauses}\n  what speaks against it:"
         )
         for against in one.against:
             show.say(f"    {against.check}: {against.text}")
+        at = where[one.id]
+        again = "; what it rests on has changed since it was decided" if at.changed else ""
+        show.say(f"  state: {at.state}{again}")
+        for said in at.reviews:
+            show.say(f"    {said.time[:10]} {said.act}, {said.by}: {said.reason}")
     if found:
         show.say(
-            "These are matters to look at, not verdicts; opening a person's data needs a case."
+            "These are matters to look at, not verdicts: `fairwatch findings review ID` says what "
+            "came of one; opening a person's data needs a case."
         )
 
 

@@ -4,24 +4,21 @@ import errno
 import shutil
 import sys
 import traceback
-from importlib.abc import MetaPathFinder
 from io import TextIOWrapper
 from pathlib import Path
 from threading import Event
-from typing import Annotated, Any
+from typing import Annotated
 
-import pyarrow as pa
 import typer
 
 import scheduler
 from analytics import calibration
 from analytics import rivals as rival_rules
-from analytics.findings import findings, remember
 from analytics.people import ActivityRow, UsageRow, activity, usage
 from analytics.questions import feed_gaps
 from clock import believe_clock
 from errors import EXPECTED, CannotWrite, FairwatchError, UnreadableInput, WrongUsage
-from fairwatch import answers, check, demo, doctor, explain, place, show, start
+from fairwatch import answers, check, demo, doctor, explain, keys, lines, place, show, start
 from fairwatch.calibrate import calibrate
 from fairwatch.check import Assumed
 from fairwatch.groups import GROUPS
@@ -37,7 +34,6 @@ from fairwatch.options import (
     derived,
     in_order,
     looking,
-    weeks,
     zone_of,
 )
 from fairwatch.people import who
@@ -57,6 +53,10 @@ app = typer.Typer(
 help_app = typer.Typer(help="What the codes and words mean.", no_args_is_help=True)
 for name, sub in (*GROUPS.items(), ("help", help_app)):
     app.add_typer(sub, name=name)
+PARTS = [
+    f"{part}_{bound}_min" for part in ("break", "outside") for bound in ("low", "likely", "high")
+]
+"""Columns of `usage` that programs get and a terminal has no room for."""
 NO_ROOM = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT)
 
 
@@ -66,10 +66,14 @@ def init(
     policy: Annotated[str, typer.Option(help="b3 or bcw-hub.")],
     name: Annotated[str | None, typer.Option(help="The organisation's name.")] = None,
     timezone: Annotated[str | None, typer.Option(help="Its time zone.")] = None,
+    key_file: Annotated[
+        Path | None, typer.Option(help="The master key's; else beside DIR, as DIR.master.key.")
+    ] = None,
 ) -> None:
     """Write fairwatch.yaml, policy.yaml and people.csv, all commented; never over existing ones."""
-    for path in start.init(folder, policy, name=name, timezone=timezone):
+    for path in start.init(folder, policy, name=name, timezone=timezone, key_file=key_file):
         show.say(f"wrote {path}")
+    show.say(keys.advice(place.opened(folder)))
     show.say(
         "Next: put your sources, people and numbers into these files, then `fairwatch doctor`."
     )
@@ -195,33 +199,11 @@ def usage_(
         told = calibration.words(ws, last.date())
         show.as_json({"usage": found, "calibration": told})
         return
-    answer("Usage", UsageRow, found, csv_, json_)
+    answer("Usage", UsageRow, found, csv_, json_, PARTS)
 
 
-@app.command("findings")
-def findings_(
-    first: From,
-    last: To,
-    json_: AsJson = False,
-    reason: Why = ROUTINE,
-    site: Site = None,
-) -> None:
-    """Matters to look at, with clause, measure, range, grade, and what speaks against."""
-    in_order(first, last)
-    ws = derived(site)
-    looking(ws, "findings", first, last, reason)
-    found = findings(ws, first.date(), last.date(), place.now())
-    with ws.alone():
-        remember(ws, found, weeks(first.date(), last.date()), place.now())
-    timed = {f.id: (f.person, [d.day for d in f.days]) for f in found if f.unit == "minutes"}
-    panels = rival_rules.panels(ws, timed, place.now())
-    first_words = {name: p.first_words for name, p in panels.items() if p}
-    if json_:
-        show.as_json(
-            {"findings": [{**f.as_json(), "other_rules": first_words.get(f.id)} for f in found]}
-        )
-    else:
-        answers.show_findings(found, first_words)
+app.command("tally")(lines.tally)
+app.command("lines")(lines.lines)
 
 
 app.command("classify")(explain.classify)
@@ -272,30 +254,8 @@ def exit_codes(json_: AsJson = False) -> None:
     show.as_json(dict(codes)) if json_ else show.table("Exit codes", ("code", "meaning"), codes)
 
 
-class _Unseen(MetaPathFinder):
-    """Says that pandas is not there."""
-
-    def find_spec(self, fullname: str, path: Any, target: Any = None) -> None:
-        if fullname == "pandas":
-            raise ModuleNotFoundError(fullname)
-
-
-def _without_pandas() -> None:
-    """Keep Arrow from importing pandas, 0.2 seconds and 40 MB, at the first value it is handed.
-
-    It asks once whether pandas is there, and again only where a conversion to pandas is called for.
-    """
-    unseen = _Unseen()
-    sys.meta_path.insert(0, unseen)
-    try:
-        pa.scalar(None)
-    finally:
-        sys.meta_path.remove(unseen)
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Run a command; expected failures are a sentence and a code, never a trace."""
-    _without_pandas()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a terminal that cannot show a letter is no failure
             stream.reconfigure(errors="backslashreplace")

@@ -1,5 +1,6 @@
 """What the commands share: their options, and what comes before and after an answer."""
 
+from collections.abc import Collection
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -66,13 +67,21 @@ def look(ws: Workspace, facts: dict[str, str]) -> None:
     ws.ledger.append("look", time=place.now(), actor=ws.actor, **facts)
 
 
-def answer(title: str, row: type[Any], found: list[Any], csv_: bool, json_: bool) -> None:
+def answer(
+    title: str,
+    row: type[Any],
+    found: list[Any],
+    csv_: bool,
+    json_: bool,
+    hidden: Collection[str] = (),
+) -> None:
+    """Rows as CSV, JSON, or a table without the `hidden` columns, for which a screen has no room."""
     if csv_:
         show.as_csv(row, found)
     elif json_:
         show.as_json({title.lower(): found})
     else:
-        names = list(row.__dataclass_fields__)
+        names = [name for name in row.__dataclass_fields__ if name not in hidden]
         show.table(title, names, [[getattr(r, n) for n in names] for r in found])
 
 

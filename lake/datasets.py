@@ -47,9 +47,9 @@ EVENTS = Dataset(
             ("role", WORD),  # site | asset | api | embed
             ("category", WORD),
             ("device_category", WORD),  # the device's own word as a category of the policy | other
-            ("path_role", WORD),  # page | embed | share
+            ("path_role", WORD),  # page | file | embed | share
             ("path", WORD),  # only where the site's settings ask for it
-            ("referrer", WORD),  # a service's id | other
+            ("referrer", WORD),  # a service's id | search | other
             ("content_type", WORD),
             ("grain", WORD),  # page | tunnel | contact: what kind of sign a line can be
             (
@@ -117,9 +117,52 @@ ACTIVITY = Dataset(
     personal=("user",),
 )
 
+SIGNS = Dataset(
+    name="signs",
+    holds="what each line of a listed service was taken for, and by which rule",
+    schema=pa.schema(
+        [
+            ("user", WORD),
+            ("service", WORD),
+            ("category", WORD),
+            ("time", INSTANT),  # the line's beginning
+            ("class", WORD),  # visit | continuation | embedded | action | background
+            ("rule", WORD),  # docs/time-in-use.md
+            ("file", pa.int32()),
+            ("line", pa.int64()),
+        ]
+    ),
+    clock="time",
+    day="local",
+    keep="events",
+    sort=("user", "time", "file", "line"),
+    personal=("user",),
+)
+
+TALLY = Dataset(
+    name="tally",
+    holds="lines a person, day, service, class and rule: they add up to the lines read",
+    schema=pa.schema(
+        [
+            ("user", WORD),
+            ("day", pa.date32()),
+            ("service", WORD),  # null: a site outside the policy's categories
+            ("category", WORD),
+            ("class", WORD),  # of SIGNS, or unknown
+            ("rule", WORD),
+            ("rows", pa.int64()),
+        ]
+    ),
+    clock="day",
+    day="local",
+    keep="usage",
+    sort=("user", "service", "rule"),
+    personal=("user",),
+)
+
 USAGE = Dataset(
     name="usage",
-    holds="minutes a person, day and category, as a union over services; working time apart",
+    holds="minutes a person, day and category, as a union; working time, breaks and the rest apart",
     schema=pa.schema(
         [
             ("user", WORD),
@@ -135,6 +178,12 @@ USAGE = Dataset(
             ("work_high_min", pa.float64()),
             ("visits", pa.int32()),
             ("contacts", pa.int32()),
+            ("break_low_min", pa.float64()),
+            ("break_likely_min", pa.float64()),
+            ("break_high_min", pa.float64()),
+            ("outside_low_min", pa.float64()),  # before, after and beside the working day
+            ("outside_likely_min", pa.float64()),
+            ("outside_high_min", pa.float64()),
         ]
     ),
     clock="day",
@@ -156,6 +205,9 @@ BLOCKED = Dataset(
             ("category", WORD),
             ("denied", pa.int32()),
             ("reached", pa.int32()),
+            ("lines", pa.int32()),  # all that name the service; of them, left out as part of
+            ("embedded", pa.int32()),  # other sites' pages
+            ("background", pa.int32()),  # nobody's doing
         ]
     ),
     clock="day",
@@ -177,7 +229,7 @@ FEED = Dataset(
 )
 
 DATASETS: dict[str, Dataset] = {
-    d.name: d for d in (EVENTS, REJECTS, ACTIVITY, USAGE, BLOCKED, FEED)
+    d.name: d for d in (EVENTS, REJECTS, SIGNS, TALLY, ACTIVITY, USAGE, BLOCKED, FEED)
 }
 
 
@@ -185,13 +237,16 @@ DATASETS: dict[str, Dataset] = {
 class Store:
     """A part of the site folder: which files it claims, how their age is told, how they go.
 
-    `look`: how the verifier reads event times out of its files (see lake/witness.py);
+    `look`: how the verifier reads event times out of its files (docs/verify.md): `database` is
+    ours, `pages` and `archive` (of pages) word dates that are of no event with a no-break space,
+    `ledger` ages by its acts' own times, `made` by when it was made, `nothing` holds no events; the
+    others by content alone;
     `goes`: how retention removes what is overdue.
     """
 
     name: str
     claims: tuple[str, ...]
-    look: Literal["parquet", "database", "text", "archive", "ledger", "nothing"]
+    look: Literal["parquet", "database", "text", "pages", "archive", "ledger", "made", "nothing"]
     goes: Literal["partition", "row", "file", "segment", "never"]
     keep: str | None
     holds: str
@@ -211,14 +266,49 @@ STORES: tuple[Store, ...] = (
         "catalogue, stream positions, runs, cases, findings; each table by its own clock",
     ),
     Store(
+        "keys",
+        ("keys/ring.db", "keys/ring.db-journal", "keys/*.key", "keys/*.key.next"),
+        "database",
+        "row",
+        None,
+        "day keys, wrapped by the master key; a day's goes with its partitions",
+    ),
+    Store(
         "ledger",
-        ("ledger/*.jsonl", "ledger/heads.json", "ledger/.lock"),
+        ("ledger/*.jsonl", "ledger/heads.json", "ledger/heads.tmp", "ledger/.lock"),
         "ledger",
         "segment",
         "ledger",
         "who did what; a segment goes when its first act is due, leaving its head",
     ),
-    Store("reports", ("reports/**",), "text", "file", "reports", "weekly pages for managers"),
+    Store(
+        "checkpoints",
+        ("checkpoints/*.txt", "checkpoints/*.tsr"),
+        "made",
+        "file",
+        "ledger",
+        "signed: how many acts the ledger had and the root over them, with time stamps",
+    ),
+    Store(
+        "certificates",
+        ("certificates/*.zip",),
+        "made",
+        "file",
+        "certificates",
+        "what was removed and what remained, signed; holds no personal data",
+    ),
+    Store(
+        "signing",
+        (
+            *("keys/signing.pem", "keys/signing.pub.pem", "keys/rotations/*.txt"),
+            *("keys/next.pem", "keys/*.tmp", "keys/rotations/*.tmp"),
+        ),
+        "nothing",
+        "never",
+        None,
+        "the key that signs checkpoints and certificates, and how it was changed; holds no events",
+    ),
+    Store("reports", ("reports/**",), "pages", "file", "reports", "weekly pages for managers"),
     Store(
         "evidence",
         ("evidence/**",),
@@ -263,7 +353,7 @@ STORES: tuple[Store, ...] = (
     Store(
         "configuration",
         (
-            *("*.yaml", "*.yml", "people*.csv", "devices*.csv", "addresses*.csv"),
+            *("*.yaml", "*.yml", "people*.csv", "leave*.csv", "devices*.csv", "addresses*.csv"),
             "formats/*.yaml",
             *("*.lock", ".lock"),
         ),
@@ -271,6 +361,55 @@ STORES: tuple[Store, ...] = (
         "never",
         None,
         "written by hand; holds no events",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """What leaves the site folder, or is looked for in vain in it: nobody's look reaches it."""
+
+    name: str
+    what: str
+    ends: str
+
+
+ELSEWHERE: tuple[Elsewhere, ...] = (
+    Elsewhere(
+        "backups",
+        "copies of the site folder, and snapshots of its disk",
+        "by their own expiry; partitions in them cannot be read once their day's key is destroyed",
+    ),
+    Elsewhere(
+        "object-store versions",
+        "older versions and deleted objects of a bucket the folder or its backups are in",
+        "by the bucket's own rule for old versions; sealed partitions with their key. A look lists files, "
+        "not versions",
+    ),
+    Elsewhere(
+        "mail",
+        "pages and alarms handed to the SMTP server; there is no spool here",
+        "by the recipients' own rules. A mail file put into the site folder is looked into",
+    ),
+    Elsewhere(
+        "exports",
+        "what a command printed, and where a person put that",
+        "by that person. Put into the site folder it is claimed by nobody, and named once it is old",
+    ),
+    Elsewhere(
+        "logs as delivered",
+        "the proxy's own files outside incoming/, on servers and in buckets: only read",
+        "by the proxy's rotation",
+    ),
+    Elsewhere(
+        "downloads",
+        "a list under way, in the system's folder for temporary files; holds no events",
+        "with the command",
+    ),
+    Elsewhere(
+        "caches",
+        "none: DuckDB's spill lies in work/ and goes with the question, or with the next run",
+        "-",
     ),
 )
 
@@ -294,7 +433,11 @@ CLOCKED: tuple[Clocked, ...] = (
     Clocked("cases", "asked", "iso", "cases"),
     Clocked("pack", "oldest", "iso", "evidence"),
     Clocked("finding", "first_day", "iso", "findings"),
+    Clocked("review", "first_day", "iso", "findings"),
     Clocked("tombstone", "purged", "iso", "ledger"),
     Clocked("outbox", "time", "iso", "logs"),
 )
 """A test holds this against the tables: a table with a time and without a row here fails it."""
+
+TIMELESS = ("part", "meta", "apscheduler_jobs", "master")
+"""Tables of Fairwatch's databases without a clock: settings, and names of days of files or keys."""

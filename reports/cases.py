@@ -91,8 +91,8 @@ def open_case(
     if reason not in {r.id for r in allowed}:
         choices = "; ".join(f"{r.id} ({r.text}, clause {r.clause})" for r in allowed)
         raise NotPermitted(f"reason {reason!r} is not one the policy {policy.id} knows: {choices}.")
-    asker = _name(asked_by, "--by")
-    if _same(ws, asker, known.user):
+    asker = name_of(asked_by, "--by")
+    if same_person(ws, asker, known.user):
         raise NotPermitted("A person's own data is asked for by subject access, not by a case.")
     with ws.state.change() as change:
         id_ = _next_id(change, now.year)
@@ -135,17 +135,17 @@ def _next_id(change: Change, year: int) -> str:
 def approve(ws: Workspace, id_: str, by: str, now: datetime) -> Case:
     """A second person agrees. Raises NotPermitted for the asker and the person concerned."""
     asked = case(ws, id_)
-    approver = _name(by, "--by")
+    approver = name_of(by, "--by")
     person = ws.people.login(asked.person)
     if asked.closed:
         raise NotPermitted(f"case {id_} is closed.")
     if asked.approved:
         raise NotPermitted(f"case {id_} was approved by {asked.approved_by} already.")
-    if _same(ws, approver, asked.asked_by):
+    if same_person(ws, approver, asked.asked_by):
         raise NotPermitted(
             f"case {id_} was asked for by {asked.asked_by}; a second person has to approve it."
         )
-    if person and _same(ws, approver, person.user):
+    if person and same_person(ws, approver, person.user):
         raise NotPermitted(f"case {id_} is about {approver}; somebody else has to approve it.")
     with ws.state.change() as change:
         changed = change.execute(
@@ -171,7 +171,7 @@ def close(ws: Workspace, id_: str, by: str, now: datetime) -> Case:
         )
         if changed.rowcount != 1:
             raise NotPermitted(f"case {id_} was closed just now by somebody else.")
-        change.act("case close", time=now, actor=ws.actor, case=id_, by=_name(by, "--by"))
+        change.act("case close", time=now, actor=ws.actor, case=id_, by=name_of(by, "--by"))
     return case(ws, id_)
 
 
@@ -201,12 +201,13 @@ def approved(ws: Workspace, id_: str) -> Case:
         raise NotPermitted(
             f"case {id_} is not approved; a second person runs `fairwatch case approve {id_}`."
         )
-    if _same(ws, found.approved_by, found.asked_by):
+    if same_person(ws, found.approved_by, found.asked_by):
         raise NotPermitted(f"case {id_} was asked for and approved by the same person.")
     return found
 
 
-def _name(text: str, option: str) -> str:
+def name_of(text: str, option: str) -> str:
+    """A person's name as it was typed, in plain letters; raises WrongUsage."""
     # What looks the same is the same: one form of accents, no invisible characters.
     plain = unicodedata.normalize("NFKC", text)
     name = " ".join("".join(c for c in plain if c.isprintable() or c.isspace()).split())
@@ -215,7 +216,7 @@ def _name(text: str, option: str) -> str:
     return name
 
 
-def _same(ws: Workspace, one: str, other: str) -> bool:
+def same_person(ws: Workspace, one: str, other: str) -> bool:
     """Whether two names are one person: as written, or by the list of people."""
     return bool(_names(ws, one) & _names(ws, other))
 

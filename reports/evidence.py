@@ -14,11 +14,12 @@ from sqlalchemy import select
 
 from analytics import calibration
 from analytics import engine as questions
-from analytics.feed import FeedGap
-from analytics.findings import DERIVED_BY, Finding, findings
+from analytics.finding import Finding
 from analytics.people import ActivityRow, EventRow, UsageRow, activity, log_lines, usage
-from analytics.questions import feed_gaps
+from analytics.questions import FeedGap, feed_gaps
+from analytics.record import standing
 from analytics.rivals import Panel, RivalRow, beside, panel, rival_days
+from config.method import methods
 from config.policy import Policy, Reason
 from errors import NotPermitted, ProofFailed
 from lake.age import first_day_kept
@@ -26,11 +27,19 @@ from lake.files import write
 from reports import bag
 from reports.cases import Case, approved, reasons
 from reports.render import plain, render
+from reports.reviews import Review, Standing, standings
 from state.tables import FILE, PACK
 from workspace import Workspace
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
 """A text cell that begins so is run by a spreadsheet."""
+
+WORDS = {
+    "dismiss": "Dismissed",
+    "note": "Noted",
+    "refer": "Referred",
+    "contest": "Said by the person",
+}
 
 EVENT_DAYS = ("first_day", "last_day", "day")
 
@@ -122,7 +131,7 @@ def _content(ws: Workspace, case: Case, now: datetime) -> tuple[dict[str, bytes]
     gaps = feed_gaps(ws, case.first_day, case.last_day, now)
     found = [
         f
-        for f in findings(ws, case.first_day, case.last_day, now)
+        for f in standing(ws, case.first_day, case.last_day, now).found
         if f.person == case.person and case.first_day <= f.first_day and f.last_day <= case.last_day
     ]
     intervals = activity(ws, case.first_day, case.last_day, case.person)
@@ -131,7 +140,11 @@ def _content(ws: Workspace, case: Case, now: datetime) -> tuple[dict[str, bytes]
     rivals = beside(rival_days(ws, case.first_day, case.last_day, [case.person]), minutes)
     panels = {f.id: panel(rivals, f.person, [d.day for d in f.days]) for f in found}
     sources = _sources(ws, {line.file_sha256 for line in lines if line.file_sha256})
-    summary = _summary(ws, case, policy, reason, found, minutes, lines, gaps, sources, panels)
+    where = standings(ws, found)
+    said = [r for f in found for r in where[f.id].reviews]
+    summary = _summary(
+        ws, case, policy, reason, found, where, minutes, lines, gaps, sources, panels
+    )
     payload = {
         "summary.html": summary,
         "HOW-TO-CHECK.txt": HOW_TO_CHECK.encode(),
@@ -139,13 +152,16 @@ def _content(ws: Workspace, case: Case, now: datetime) -> tuple[dict[str, bytes]
         "activity.csv": table(ActivityRow, intervals),
         "usage.csv": table(UsageRow, minutes),
         "rivals.csv": table(RivalRow, rivals),
+        "reviews.csv": table(Review, said),
         "configuration/sources.csv": csv_bytes(["sha256", "path", "source", "format"], sources),
         "findings.json": json.dumps(
             [worded(f.as_json()) for f in found], indent=1, sort_keys=True
         ).encode(),
-        "configuration/versions.json": json.dumps(
-            {**ws.versions, **DERIVED_BY}, indent=1, sort_keys=True
-        ).encode(),
+        "configuration/versions.json": json.dumps(ws.versions, indent=1, sort_keys=True).encode(),
+        **{
+            f"configuration/method-{m.version}.json": m.model_dump_json(indent=1).encode()
+            for m in methods()
+        },
         "configuration/policy.json": policy.model_dump_json(indent=1, by_alias=True).encode(),
         **{
             f"configuration/questions/{name}.sql": questions.sql(name).encode()
@@ -168,6 +184,7 @@ def _summary(
     policy: Policy,
     reason: Reason,
     found: Sequence[Finding],
+    where: Mapping[str, Standing],
     minutes: Sequence[UsageRow],
     lines: Sequence[EventRow],
     gaps: Sequence[FeedGap],
@@ -183,6 +200,8 @@ def _summary(
         policy=policy,
         reason=reason,
         findings=found,
+        standings=where,
+        words=WORDS,
         days=[u for u in minutes if u.category == "social_media"],
         lines=len(lines),
         gaps=gaps,

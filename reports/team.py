@@ -22,7 +22,8 @@ from analytics.questions import (
     team_figures,
 )
 from config.hours import DAYS, day_bounds
-from config.policy import Policy, Rule
+from config.policy import Policy
+from config.rules import Rule
 from lake.age import first_day_kept
 from reports import frames
 from reports.charts import Bar, Chart, Group, columns, rows

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from analytics.finding import where
 from analytics.questions import SMALLEST_GROUP, Week, feed_gaps, opened
 from errors import NoSuchThing
 from lake.files import write
@@ -79,6 +80,7 @@ def page_bytes(ws: Workspace, page: Page, now: datetime) -> bytes:
         page=page,
         smallest=SMALLEST_GROUP,
         suggestion=suggestion,
+        where=where,
         made=now,
         fairwatch=version(),
         sites=ws.sites.version,

@@ -11,7 +11,12 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+MIGRATIONS: dict[int, tuple[str, ...]] = {
+    2: ('ALTER TABLE part ADD COLUMN "key" VARCHAR',),
+}
+"""What makes a database of the version before into one of this; each runs in one transaction."""
+
 METADATA = MetaData()
 
 META = Table(
@@ -35,6 +40,7 @@ PART = Table(
     Column("oldest", Integer, nullable=False),  # event time, milliseconds since the epoch, UTC
     Column("newest", Integer, nullable=False),
     Column("made_from", String, nullable=False),  # what it was derived from, or the stream
+    Column("key", String),  # id of the day key it is sealed with; null: it is plain
 )
 Index("part_by_day", PART.c.dataset, PART.c.day)
 
@@ -152,6 +158,22 @@ FINDING = Table(
     Column("body", Text, nullable=False),  # the finding as JSON
     Column("made", String, nullable=False),
 )
+
+REVIEW = Table(
+    "review",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("finding", String, nullable=False),
+    Column("person", String, nullable=False),
+    Column("week", String, nullable=False),
+    Column("first_day", String, nullable=False),
+    Column("act", String, nullable=False),  # dismiss | note | refer | contest
+    Column("reason", Text, nullable=False),
+    Column("by", String, nullable=False),
+    Column("time", String, nullable=False),
+    Column("facts", String, nullable=False),  # digest of what the finding rested on then
+)
+Index("review_by_finding", REVIEW.c.finding)
 
 OUTBOX = Table(
     "outbox",

@@ -5,20 +5,25 @@ import json
 import os
 import pty
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 import typer
 from conftest import ROOT, make_site, squid_line, write_lines
+from factory import lake, page
 
+import fairwatch.findings
 import reports.cases
 import retention
+from analytics.finding import Judgement
 from errors import EXPECTED, FairwatchError
 from fairwatch import cli, place
 from fairwatch.cli import app, main
@@ -191,9 +196,11 @@ def test_the_contract_s_commands_exist() -> None:
     assert names >= {
         *("init", "demo", "check-logs", "ingest", "activity", "usage", "findings", "run"),
         *("schedule", "status", "doctor", "report weekly", "evidence build", "evidence verify"),
+        *("findings review", "findings list"),
         *("case open", "case approve", "case close", "case list"),
-        *("retention plan", "retention purge", "retention verify"),
-        *("ledger verify", "ledger export", "help exit-codes"),
+        *("retention plan", "retention purge", "retention verify", "retention certificate"),
+        *("ledger verify", "ledger export", "ledger checkpoint", "ledger prove"),
+        *("ledger consistency", "ledger rotate-key", "help exit-codes"),
     }
 
 
@@ -331,12 +338,24 @@ def _cannot_write(site: Path) -> Sequence[str]:
     return ("status",)
 
 
+def _no_key(site: Path) -> Sequence[str]:
+    lake(open_site(site, "t"), [page(NOW - timedelta(days=1))])
+    (site.parent / "fairwatch.master.key").unlink()
+    return ("keys", "status")
+
+
 def _no_such_case(site: Path) -> Sequence[str]:
     return ("evidence", "build", "../../C-2026-0001")
 
 
 def _already_there(site: Path) -> Sequence[str]:
     return ("init", str(site), "--policy", "b3")
+
+
+def _not_published(site: Path) -> Sequence[str]:
+    with (site / "fairwatch.yaml").open("a") as settings:
+        settings.write("checkpoints: {folder: not-mounted}\n")
+    return ("ledger", "checkpoint")
 
 
 REACHED: dict[int, Callable[[Path], Sequence[str]]] = {
@@ -353,6 +372,8 @@ REACHED: dict[int, Callable[[Path], Sequence[str]]] = {
     13: _no_such_case,
     14: _already_there,
     15: _cannot_write,
+    16: _no_key,
+    17: _not_published,
 }
 """How each expected failure is met; 5 (locked) has tests of its own."""
 
@@ -612,11 +633,14 @@ JSON_COMMANDS: tuple[tuple[str, ...], ...] = (
     ("usage", *DAYS, "--json"),
     ("findings", *DAYS, "--json"),
     ("report", "weekly", "--week", "2026-W46", "--json"),
+    ("findings", "list", "--json"),
     ("case", "list", "--json"),
     ("retention", "plan", "--json"),
     ("retention", "verify", "--json"),
     ("retention", "purge", "--json"),
     ("ledger", "verify", "--json"),
+    ("ledger", "checkpoint", "--json"),
+    ("retention", "certificate", "--json"),
     ("status", "--json"),
     ("doctor", "--json"),
     ("help", "exit-codes", "--json"),
@@ -638,6 +662,7 @@ def test_json_is_alone_on_standard_output(
     "words",
     [
         ("findings", *DAYS),
+        ("findings", "list"),
         ("usage", *DAYS),
         ("activity", *DAYS),
         ("status",),
@@ -706,12 +731,13 @@ def test_a_file_name_that_is_no_text_is_no_bug(empty: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "function"),
+    ("words", "place_", "function"),
     [
-        (("activity", *DAYS), "activity"),
-        (("usage", *DAYS), "usage"),
-        (("findings", *DAYS), "findings"),
-        (("case", "list"), "cases"),
+        (("activity", *DAYS), cli, "activity"),
+        (("usage", *DAYS), cli, "usage"),
+        (("findings", *DAYS), fairwatch.findings, "standing"),
+        (("findings", "list"), fairwatch.findings, "listed"),
+        (("case", "list"), reports.cases, "cases"),
     ],
 )
 def test_a_look_is_in_the_ledger_before_the_answer(
@@ -719,23 +745,65 @@ def test_a_look_is_in_the_ledger_before_the_answer(
     empty: Path,
     monkeypatch: pytest.MonkeyPatch,
     words: tuple[str, ...],
+    place_: ModuleType,
     function: str,
 ) -> None:
     seen: list[dict[str, Any]] = []
 
-    def answer(ws: Workspace, *_: object) -> list[Any]:
+    def answer(ws: Workspace, *_: object) -> Any:
         seen.append([line.act for line in ws.ledger.lines()][-1])
-        return []
+        return Judgement([], []) if function == "standing" else []
 
-    monkeypatch.setattr(reports.cases if function == "cases" else cli, function, answer)
-    why = () if function == "cases" else ("--reason", "complaint 7")
+    monkeypatch.setattr(place_, function, answer)
+    why = () if "list" in words else ("--reason", "complaint 7")
     said = call(*words, *why, "--site", empty)
     assert said.code == 0
     (look,) = seen
-    assert (look["act"], look["what"], look["actor"]) == ("look", function, place.actor())
+    what = {"cases": "cases", "listed": "findings list", "standing": "findings"}
+    assert (look["act"], look["actor"]) == ("look", place.actor())
+    assert look["what"] == what.get(function, function)
     assert look["reason"] == ("complaint 7" if why else "routine check by IT")
     if why:
         assert (look["first_day"], look["last_day"]) == ("2026-11-09", "2026-11-13")
+
+
+def test_a_finding_is_reviewed_by_a_human(
+    call: Call, town: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(shutil.copytree(town, tmp_path / "own"))
+    matters = call("findings", *DAYS, "--json").json["findings"]
+    assert {m["state"] for m in matters} == {"waiting"}
+    one, other = matters[0]["id"], matters[1]["id"]
+    why = ("--reason", "a wrong link in a newsletter", "--by", "Hel Marsh")
+    said = call("findings", "review", one, "--dismiss", *why, "--json").json
+    assert (said["state"], said["reviews"][0]["by"]) == ("dismissed", "Hel Marsh")
+    assert "referred" in call("findings", "review", other, "--refer", *why).out
+    later = call("findings", *DAYS, "--json").json
+    assert (one in [m["id"] for m in later["findings"]], later["dismissed"]) == (False, 1)
+    everything = {m["id"]: m for m in call("findings", *DAYS, "--all", "--json").json["findings"]}
+    assert everything.keys() == {m["id"] for m in matters}
+    assert everything[one]["state"] == "dismissed"
+    assert "Dismissed and not shown" in call("findings", *DAYS).out
+    listed = {m["id"]: m["state"] for m in call("findings", "list", "--json").json["findings"]}
+    assert (listed[one], listed[other]) == ("dismissed", "referred")
+    assert call("run", "findings").out.endswith("; 1 dismissed before\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "named"),
+    [
+        (["--reason", "a reason of some length"], 2, "one of --dismiss"),
+        (["--dismiss", "--refer", "--reason", "a reason of some length"], 2, "one of --dismiss"),
+        (["--dismiss"], 2, "--reason"),
+        (["--dismiss", "--reason", "no"], 2, "10 to 2000 letters"),
+        (["--dismiss", "--reason", "a reason of some length"], 13, "findings list"),
+    ],
+)
+def test_a_review_that_is_none(
+    call: Call, empty: Path, words: list[str], code: int, named: str
+) -> None:
+    said = call("findings", "review", "0123456789ab", *words, "--site", empty)
+    assert (said.code, named in said.err) == (code, True), said.err
 
 
 def test_a_refused_question_is_no_look(call: Call, empty: Path) -> None:
@@ -785,7 +853,7 @@ def test_purge_says_done_only_after_the_look(
     planned = call("retention", "plan", "--site", empty)
     assert "remove\treports\treports/2025-W40/x.html" in planned.out
     assert (empty / "reports" / "2025-W40" / "x.html").exists(), "a plan removes nothing"
-    monkeypatch.setattr(retention, "_unlink", lambda *_: None)
+    monkeypatch.setattr(retention, "remove", lambda *_: None)
     said = call("retention", "purge", "--site", empty)
     assert (said.code, "removed" in said.out) == (7, False)
     monkeypatch.undo()
@@ -851,7 +919,7 @@ def test_completion_knows_the_commands(tmp_path: Path) -> None:
         timeout=60,
         check=False,
     )
-    assert done.stdout.split() == ["plan", "purge", "verify"], done.stderr
+    assert done.stdout.split() == ["plan", "purge", "certificate", "verify"], done.stderr
 
 
 def test_usage_beside_published_rules(call: Call, town: Path) -> None:

@@ -191,6 +191,43 @@ def test_working_hours_keep_their_wall_clock_over_the_change() -> None:
     assert week.on(date(2026, 3, 24), LONDON) == []
 
 
+@pytest.mark.parametrize("day", [date(2026, 3, 29), date(2026, 10, 25), date(2026, 11, 20)])
+@given(data=st.data())
+def test_working_time_and_breaks_fill_the_working_day(day: date, data: st.DataObject) -> None:
+    """Also where the clocks change in the middle of a shift: nothing counts twice, nothing is lost."""
+    hour = st.integers(0, 24).map(lambda h: f"{h:02d}:00")
+    spans = data.draw(st.lists(st.tuples(hour, hour), max_size=4))
+    chosen = [f"{a}-{b}" for a, b in spans if a < b]
+    try:
+        week = WorkingHours.model_validate(
+            {"sunday": chosen[:2], "friday": chosen[:2], "breaks": chosen[2:]}
+        )
+    except ValueError:  # spans that overlap
+        return
+    worked, paused = week.on(day, LONDON), week.breaks_on(day, LONDON)
+    first, last = day_bounds(day, LONDON)
+    together = sorted([*worked, *paused])
+    assert all(first <= a < b <= last for a, b in together)
+    assert all(one[1] <= other[0] for one, other in pairwise(together))
+    if worked:
+        assert all(a[1] == b[0] for a, b in pairwise(together)), "no hole between the two"
+    assert not subtract(worked, [(first, last)])
+
+
+def test_the_end_of_a_day_is_midnight() -> None:
+    night = WorkingHours.model_validate({"monday": ["22:00-24:00"], "tuesday": ["00:00-06:00"]})
+    (evening,) = night.on(date(2026, 11, 9), LONDON)
+    (morning,) = night.on(date(2026, 11, 10), LONDON)
+    assert evening[1] == morning[0]
+
+
+def test_a_pause_between_two_spans_is_a_break() -> None:
+    split = pattern("wed 09:00-12:00; wed 14:00-18:00")
+    assert split
+    assert [(a.hour, b.hour) for a, b in split.breaks_on(date(2026, 11, 18), LONDON)] == [(12, 14)]
+    assert split.breaks_on(date(2026, 11, 19), LONDON) == []
+
+
 def test_bank_holidays() -> None:
     england = Holidays(country="GB", subdivision="ENG")
     assert england.on(date(2026, 12, 25)) == "Christmas Day"

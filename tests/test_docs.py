@@ -47,7 +47,9 @@ def commands() -> list[str]:
         for words in re.findall(r"fairwatch ([a-z-]+(?: [a-z-]+)?)", path.read_text("utf-8")):
             first, _, second = words.partition(" ")
             if first in single | groups:
-                found.add(words if first in groups and second else first)
+                # A group may answer by itself: what follows is then an option.
+                group = first in groups and second and not second.startswith("-")
+                found.add(words if group else first)
     return sorted(found)
 
 

@@ -71,7 +71,9 @@ def edited(path: Path, old: str, new: str) -> None:
 
 def test_a_site_in_order_has_no_complaint(folder: Path, examine: Examine) -> None:
     found = examine(folder)
-    assert {state for what, (state, _) in found.items() if what != "disk"} == {"ok"}
+    assert {state for what, (state, _) in found.items() if what not in ("disk", "checkpoints")} == {
+        "ok"
+    }
     assert set(found) >= {"Python", "libraries", "disk", "source main-proxy", "people", "policy", "mail", "ledger"}  # fmt: skip
     assert found["source main-proxy"][1] == "1 files"
     assert found["people"][1] == "3 people, 1 managers"
@@ -222,3 +224,35 @@ def test_for_people_it_is_a_table(folder: Path, capsys: pytest.CaptureFixture[st
 def test_it_writes_nothing_into_the_ledger(folder: Path) -> None:
     doctor.examine(folder, NOW, "t", json_=True)
     assert not list(open_site(folder, "t").ledger.lines())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what", "named"),
+    [
+        (
+            "permitted: []",
+            'permitted: [{service: linkdin, clause: "5.1"}]',
+            "policy names",
+            "linkdin",
+        ),
+        ("  services: []\n  hosts", "  services: [tiktokk]\n  hosts", "policy names", "tiktokk"),
+        ("role: communications", "role: comunications", "policy roles", "comunications"),
+    ],
+)
+def test_names_nobody_knows_are_a_warning(
+    folder: Path, examine: Examine, old: str, new: str, what: str, named: str
+) -> None:
+    """A service misspelt is not permitted, a role misspelt is not exempt: somebody would be judged."""
+    assert {"policy names", "policy roles"}.isdisjoint(examine(folder))
+    edited(folder / "policy.yaml", old, new)
+    state, advice = examine(folder)[what]
+    assert (state, named in advice) == ("warning", True)
+
+
+def test_a_service_may_be_named_by_its_host(folder: Path, examine: Examine) -> None:
+    edited(
+        folder / "policy.yaml",
+        "permitted: []",
+        'permitted: [{service: facebook.com, clause: "5.1"}]',
+    )
+    assert "policy names" not in examine(folder)

@@ -11,9 +11,10 @@ from conftest import ROOT, make_site
 from factory import ELSEWHERE, Row, acts, derived, edited, lake, page, reading, tunnel, utc
 from sqlalchemy import select
 
-from analytics import findings as module
 from analytics.against import CHECKS
-from analytics.findings import Finding, findings, remember
+from analytics.finding import Finding
+from analytics.findings import findings
+from analytics.record import remember
 from state.tables import FINDING
 from workspace import Workspace, open_site
 
@@ -219,14 +220,6 @@ def test_every_check_is_there_in_order(site: Workspace, now: datetime) -> None:
     assert all(len(a.text) > 20 and a.text.endswith(".") for a in found[0].against)
 
 
-def test_a_check_that_was_not_made_is_a_bug(
-    site: Workspace, now: datetime, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "CHECKS", (*CHECKS, "weather"))
-    with pytest.raises(KeyError, match="weather"):
-        ask(site, [r for day in WEEK for r in reading(day, 40)], now)
-
-
 def test_somebody_else_at_the_device_speaks_for_the_person(site: Workspace, now: datetime) -> None:
     rows = [r for day in WEEK for r in reading(day, 40)]
     rows.append(page(utc("2026-11-10 15:00"), user="bob"))
@@ -304,21 +297,3 @@ def test_a_policy_that_changes_in_mid_week(
 
 def test_no_week_is_no_finding(site: Workspace, now: datetime) -> None:
     assert findings(site, WEEK[1], WEEK[0], now) == []
-
-
-def test_an_archive_is_judged_whole_once_and_recent_weeks_again(
-    site: Workspace, now: datetime, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[tuple[date, date]] = []
-
-    def spy(_: Workspace, first: date, last: date, __: datetime) -> list[Finding]:
-        asked.append((first, last))
-        return []
-
-    monkeypatch.setattr(module, "findings", spy)
-    days = [date(2026, 9, 1) + timedelta(days=n) for n in range(70)]  # weeks 36 to 45
-    weeks, _ = module.judge(site, days, 3, now)
-    assert (len(weeks), asked[-1][0]) == (11, date(2026, 8, 31))
-    weeks, _ = module.judge(site, [*days, date(2026, 11, 10)], 3, now)
-    assert weeks == ["2026-W44", "2026-W45", "2026-W46"]
-    assert module.judge(site, [], 3, now) == ([], [])

@@ -86,7 +86,10 @@ def test_twofold_and_not_by_a_few(minutes: float, likely: float, apart: bool) ->
 def ours(day: date, likely: float | None) -> UsageRow:
     none = likely is None
     low, high = (None, None) if none else (likely / 2, likely * 2)  # type: ignore[operator]
-    return UsageRow("ann", day, "social_media", low, likely, high, "B", "login", low, likely, high, 1, 9, None)  # fmt: skip
+    parts = (low, likely, high)
+    return UsageRow(
+        "ann", day, "social_media", *parts, "B", "login", *parts, 1, 9, *parts, *parts, None
+    )
 
 
 def rival(day: date, minutes: float) -> RivalDay:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from config.document import read
 from config.lists.listfile import SENSITIVE
-from config.policy import BLOCKED_HOST, Policy
+from config.policy import BLOCKED_HOST, Blocked, Policy
 from config.sitelist import SiteFile, SiteList, shipped, site_list
 from errors import BadConfiguration
 
@@ -31,7 +31,7 @@ def service(sites: SiteList, host: str) -> str | None:
 
 
 def blocking(*hosts: str) -> Policy:
-    return B3.model_copy(update={"blocked": B3.blocked.model_copy(update={"hosts": list(hosts)})})
+    return B3.model_copy(update={"blocked": [Blocked(hosts=list(hosts))]})
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ DAYS = [date(2026, 11, 10), date(2026, 3, 29), date(2026, 10, 25)]
 """A plain day, and those of 23 and 25 hours."""
 
 CATEGORIES = {"facebook": "social_network", "x": "social_network", "youtube": "video_sharing"}
+PARTS = ("work", "break", "outside")
 MILLISECOND_MIN = 1 / 60_000
 Span = tuple[datetime, datetime]
 
@@ -67,6 +68,12 @@ def union(spans: list[Span]) -> float:
     return covered / timedelta(minutes=1)
 
 
+def within(spans: list[Span], hours: list[Span]) -> float:
+    """Minutes covered inside some hours."""
+    pieces = [(max(a, s), min(b, e)) for a, b in spans for s, e in hours]
+    return union([(a, b) for a, b in pieces if a < b])
+
+
 def answer(
     engine: Engine, found: list[Mark], day: date, work: list[Span]
 ) -> dict[tuple[str, str], dict[str, float]]:
@@ -89,8 +96,11 @@ def answer(
         }
         for m, start in zip(found, at, strict=True)
     ]
-    hours = [{"user": None, "start": a, "end": b} for a, b in work]
-    for table, content in (("marks", rows), ("hours", hours), ("contacts", []), ("excused", [])):
+    hours = [{"user": None, "start": a, "end": b, "part": "working_time"} for a, b in work]
+    pauses = [(a[1], b[0]) for a, b in pairwise(work)]
+    hours += [{"user": None, "start": a, "end": b, "part": "breaks"} for a, b in pauses]
+    tables = {"marks": rows, "hours": hours, "contacts": [], "excused": [], "own": []}
+    for table, content in tables.items():
         engine.table(table, pa.Table.from_pylist(content, schema=schema(table)))
     cursor = engine.connection.execute(sql("usage"), {"day": day, "first": first, "last": last})
     columns = [d[0] for d in cursor.description or []]
@@ -130,12 +140,15 @@ def test_minutes_are_a_union(engine: Engine, found: list[Mark], day: date) -> No
             assert minutes <= (last - first) / timedelta(minutes=1) + MILLISECOND_MIN
             total = sum(((b - a) for a, b in spans), timedelta()) / timedelta(minutes=1)
             assert minutes <= total + MILLISECOND_MIN
-            pieces = [(max(a, s), min(b, e)) for a, b in spans for s, e in work]
-            worked = union([(a, b) for a, b in pieces if a < b])
+            worked, paused = within(spans, work), within(spans, [(work[0][1], work[1][0])])
             assert row[f"work_{bound}_min"] == pytest.approx(worked, abs=MILLISECOND_MIN)
+            assert row[f"break_{bound}_min"] == pytest.approx(paused, abs=MILLISECOND_MIN)
+            parts = sum(row[f"{part}_{bound}_min"] for part in PARTS)
+            assert parts == pytest.approx(minutes, abs=MILLISECOND_MIN)
         assert row["low_min"] <= row["likely_min"] <= row["high_min"]
-        assert row["work_low_min"] <= row["work_likely_min"] <= row["work_high_min"]
-        assert row["work_high_min"] <= row["high_min"] + MILLISECOND_MIN
+        for part in PARTS:
+            low, likely, high = (row[f"{part}_{b}_min"] for b in ("low", "likely", "high"))
+            assert 0 <= low <= likely <= high <= row["high_min"] + MILLISECOND_MIN
 
 
 @settings(

@@ -7,7 +7,7 @@ WITH within AS (
         *,
         lag(likely_end) OVER (PARTITION BY "user", service ORDER BY start) AS before
     FROM marks
-    WHERE start >= $first AND start < $last AND likely_end > start
+    WHERE start >= $first AND start < $last AND (likely_end > start OR grade = 'D')
 ),
 
 runs AS (
@@ -24,7 +24,8 @@ SELECT
     service,
     min(category) AS category,
     min(start) AS start,
-    max(likely_end) AS end,
+    -- Of what was only contacted, the time in which it may have been used.
+    max(CASE WHEN grade = 'D' THEN high_end ELSE likely_end END) AS end,
     -- Whole milliseconds: a sum of them is the same in any order.
     sum(date_diff('millisecond', start, low_end)) / 1000 AS low_s,
     sum(date_diff('millisecond', start, likely_end)) / 1000 AS likely_s,

@@ -1,24 +1,64 @@
 -- Deliberate visits to blocked services: refused by the proxy, or let through.
--- in:  events, blocked_services (service), blocked_categories (category: as stored with the line), $day, $first, $last (the local day, UTC instants)
+-- in:  events, blocked_services (service), blocked_categories (category: as stored with the line),
+--      own_clients (client: own devices that are not judged), $day, $first, $last (the local day,
+--      UTC instants)
 -- out: the columns of the dataset `blocked`; 407 asks for a password and denies nothing, widgets
 --      and frames on other sites' pages are nobody's attempt, repeats within a minute are one
-WITH tries AS (
+WITH named AS (
     SELECT
-        "user", identity, service, category, verdict,
-        time_bucket(to_minutes(1), time) AS minute,
-        bytes_down,
-        method
+        "user", identity, service, category, verdict, time, bytes_down, method,
+        time - to_milliseconds(greatest(coalesce(duration_ms, 0), 0)) AS start,
+        CASE
+            WHEN role = 'api' OR verdict NOT IN ('denied', 'allowed') THEN 'background'
+            WHEN role <> 'site' OR path_role <> 'page' OR referrer NOT IN (service, 'search')
+            THEN 'embedded'
+            WHEN method NOT IN ('GET', 'POST', 'CONNECT') THEN 'background'
+            -- A tunnel that carried next to nothing showed nobody a page.
+            WHEN verdict = 'allowed' AND method = 'CONNECT' AND coalesce(bytes_down, 0) <= 5000
+            THEN 'background'
+            ELSE 'page'
+        END AS kind
     FROM events
     WHERE (
             service IN (SELECT service FROM blocked_services)
             OR category IN (SELECT category FROM blocked_categories)
         )
-      AND role = 'site'
-      AND coalesce(path_role, 'page') = 'page'
-      AND coalesce(referrer, service) = service
-      AND verdict IN ('denied', 'allowed')
-      AND method IN ('GET', 'POST', 'CONNECT')
+      AND "user" IS NOT NULL
       AND time >= $first AND time < $last
+      AND (client IS NULL OR client NOT IN (SELECT client FROM own_clients))
+),
+
+-- A tunnel shows no page it came from: one that opens within two seconds of another site's line is
+-- taken for a part of that site's page (an advertisement, a widget), in doubt for the person.
+others AS (
+    SELECT
+        "user", service,
+        time - to_milliseconds(greatest(coalesce(duration_ms, 0), 0)) AS start
+    FROM events
+    WHERE verdict = 'allowed' AND coalesce(role, 'site') = 'site'
+      AND "user" IN (SELECT "user" FROM named WHERE method = 'CONNECT')
+),
+
+led AS (
+    SELECT DISTINCT n."user", n.service, n.start
+    FROM named AS n
+    JOIN others AS o
+        ON o."user" = n."user"
+       AND o.start > n.start - to_seconds(2) AND o.start <= n.start
+       AND o.service IS DISTINCT FROM n.service
+    WHERE n.method = 'CONNECT' AND n.kind = 'page'
+),
+
+told AS (
+    SELECT
+        n.* EXCLUDE (kind),
+        CASE
+            WHEN n.kind = 'page' AND n.method = 'CONNECT' AND l.start IS NOT NULL THEN 'embedded'
+            ELSE n.kind
+        END AS kind,
+        time_bucket(to_minutes(1), n.time) AS minute
+    FROM named AS n
+    LEFT JOIN led AS l ON l."user" = n."user" AND l.service = n.service AND l.start = n.start
 )
 
 SELECT
@@ -27,11 +67,11 @@ SELECT
     $day::DATE AS day,
     service,
     min(category) AS category,
-    count(DISTINCT minute) FILTER (WHERE verdict = 'denied')::INTEGER AS denied,
-    -- A tunnel that carried next to nothing showed nobody a page.
-    count(DISTINCT minute) FILTER (
-        WHERE verdict = 'allowed' AND (method <> 'CONNECT' OR bytes_down > 5000)
-    )::INTEGER AS reached
-FROM tries
+    count(DISTINCT minute) FILTER (WHERE kind = 'page' AND verdict = 'denied')::INTEGER AS denied,
+    count(DISTINCT minute) FILTER (WHERE kind = 'page' AND verdict = 'allowed')::INTEGER AS reached,
+    count(*)::INTEGER AS lines,
+    count(*) FILTER (WHERE kind = 'embedded')::INTEGER AS embedded,
+    count(*) FILTER (WHERE kind = 'background')::INTEGER AS background
+FROM told
 GROUP BY "user", service
 HAVING denied > 0 OR reached > 0

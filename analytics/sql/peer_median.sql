@@ -1,11 +1,16 @@
 -- The median week of a person's team, the person left out.
--- in:  usage, members ("user"), judged (week, day), $week, $person, $working_time
+-- in:  usage, members ("user"), judged (week, day), $week, $person, $work, $breaks, $outside (which
+--      parts of a day count)
 -- out: people, median_min (likely minutes of the week)
 WITH weeks AS (
     SELECT
         m."user",
         coalesce(
-            sum(CASE WHEN $working_time THEN u.work_likely_min ELSE u.likely_min END), 0
+            sum(
+                $work * u.work_likely_min + $breaks * coalesce(u.break_likely_min, 0)
+                + $outside * coalesce(u.outside_likely_min, 0)
+            ),
+            0
         ) AS minutes
     FROM members AS m
     LEFT JOIN usage AS u

@@ -2,9 +2,12 @@
 -- in:  usage, gap_days (day, hours: what is missing in words, empty: no minutes are told), unknown
 --      ("user", day: people of whom nothing is told on a day), $person (null: everybody), $first_day,
 --      $last_day
--- out: the columns of `usage --csv`, then identity, working time, visits, contacts, missing
+-- out: the columns of `usage --csv`, then identity, working time, visits, contacts, breaks, time
+--      outside working hours, missing
 WITH told AS (
-    SELECT * FROM usage WHERE day BETWEEN $first_day AND $last_day AND category <> 'judged'
+    SELECT *
+    FROM usage
+    WHERE day BETWEEN $first_day AND $last_day AND category NOT IN ('judged', 'excused')
     UNION ALL BY NAME
     SELECT DISTINCT "user", day, 'social_media' AS category, 0 AS visits, 0 AS contacts
     FROM unknown AS n
@@ -21,6 +24,12 @@ SELECT
     CASE WHEN g.empty THEN NULL ELSE round(u.work_likely_min, 3) END AS work_likely_min,
     CASE WHEN g.empty THEN NULL ELSE round(u.work_high_min, 3) END AS work_high_min,
     u.visits::INTEGER AS visits, u.contacts::INTEGER AS contacts,
+    CASE WHEN g.empty THEN NULL ELSE round(u.break_low_min, 3) END AS break_low_min,
+    CASE WHEN g.empty THEN NULL ELSE round(u.break_likely_min, 3) END AS break_likely_min,
+    CASE WHEN g.empty THEN NULL ELSE round(u.break_high_min, 3) END AS break_high_min,
+    CASE WHEN g.empty THEN NULL ELSE round(u.outside_low_min, 3) END AS outside_low_min,
+    CASE WHEN g.empty THEN NULL ELSE round(u.outside_likely_min, 3) END AS outside_likely_min,
+    CASE WHEN g.empty THEN NULL ELSE round(u.outside_high_min, 3) END AS outside_high_min,
     g.hours AS missing
 FROM told AS u
 LEFT JOIN gap_days AS g USING (day)

@@ -1,17 +1,35 @@
--- Minutes a person, day and category, as a union over services; working time apart.
--- in:  marks, contacts, hours ("user" or null for everybody, start, end), excused ("user" or null,
---      service or null), $day, $first, $last (the local day, UTC instants)
+-- Minutes a person, day and category, as a union over services; working time and breaks apart.
+-- in:  marks, contacts, hours ("user" or null for everybody, start, end, part: working_time |
+--      breaks), excused ("user" or null, service or null), own ("user", service, start: lines of
+--      own devices that are not judged), $day, $first, $last (the local day, UTC instants)
 -- out: the columns of the dataset `usage`; category `social_media` is the union of all categories,
---      `judged` the same without permitted services and authorised work use
-WITH spans AS (
+--      `judged` the same without grade D, permitted services, authorised work use and own devices,
+--      `excused` these last three
+WITH known AS (
     SELECT
-        "user", identity, service, category, grade,
+        "user", identity, service, category, grade, low_end, likely_end, high_end, start, visit,
+        EXISTS (
+            FROM excused AS x
+            WHERE (x."user" IS NULL OR x."user" = marks."user")
+              AND (x.service IS NULL OR x.service = marks.service)
+        ) OR EXISTS (
+            -- A sign of use and the line behind it begin together, give or take a log's rounding.
+            FROM own AS o
+            WHERE o."user" = marks."user" AND o.service = marks.service
+              AND o.start BETWEEN marks.start - to_seconds(1) AND marks.start + to_seconds(1)
+        ) AS excused
+    FROM marks
+),
+
+spans AS (
+    SELECT
+        "user", identity, service, category, grade, excused,
         visit AND start >= $first AS visit,
         start >= $first AS begun,
         greatest(start, $first) AS start,
         least(unnest([low_end, likely_end, high_end]), $last) AS "end",
         unnest(['low', 'likely', 'high']) AS bound
-    FROM marks
+    FROM known
 ),
 
 counted AS (
@@ -23,18 +41,15 @@ labelled AS (
     UNION ALL BY NAME
     SELECT *, 'social_media' AS label FROM counted
     UNION ALL BY NAME
-    SELECT *, 'judged' AS label
+    SELECT *, CASE WHEN excused THEN 'excused' ELSE 'judged' END AS label
     FROM counted
-    WHERE NOT EXISTS (
-        FROM excused AS x
-        WHERE (x."user" IS NULL OR x."user" = counted."user")
-          AND (x.service IS NULL OR x.service = counted.service)
-    )
+    -- Names looked up and the length of a tunnel are never held against anybody.
+    WHERE excused OR grade <= 'C'
 ),
 
--- The hours that hold for a person: their own pattern, or everybody's.
-worked AS (
-    SELECT u."user", h.start, h."end"
+-- The hours that hold for a person: their own, or everybody's.
+present AS (
+    SELECT u."user", h.start, h."end", h.part
     FROM (SELECT DISTINCT "user" FROM marks) AS u
     JOIN hours AS h
       ON h."user" = u."user"
@@ -47,9 +62,9 @@ split AS (
     UNION ALL BY NAME
     SELECT
         l."user", l.label, l.bound,
-        greatest(l.start, w.start) AS start, least(l."end", w."end") AS "end", 'work' AS part
+        greatest(l.start, p.start) AS start, least(l."end", p."end") AS "end", p.part
     FROM labelled AS l
-    JOIN worked AS w ON w."user" = l."user" AND l.start < w."end" AND l."end" > w.start
+    JOIN present AS p ON p."user" = l."user" AND l.start < p."end" AND l."end" > p.start
 ),
 
 islands AS (
@@ -64,27 +79,38 @@ islands AS (
 
 sums AS (
     SELECT
-        "user", label, bound, part,
+        "user", label, bound,
         -- Each span adds only what lies beyond everything before it; whole milliseconds, whose sum
         -- is the same in any order.
-        sum(greatest(
-            date_diff('millisecond', greatest(start, coalesce(reached, start)), "end"), 0
-        )) / 60000 AS minutes
-    FROM islands
+        sum(length) FILTER (WHERE part = 'day') AS day_ms,
+        coalesce(sum(length) FILTER (WHERE part = 'working_time'), 0) AS work_ms,
+        coalesce(sum(length) FILTER (WHERE part = 'breaks'), 0) AS break_ms
+    FROM (
+        SELECT
+            *,
+            greatest(
+                date_diff('millisecond', greatest(start, coalesce(reached, start)), "end"), 0
+            ) AS length
+        FROM islands
+    )
     GROUP BY ALL
+),
+
+bounds AS (
+    SELECT
+        "user", label, bound, unnest(['day', 'work', 'break', 'outside']) AS part,
+        -- What is neither worked nor a break lies before, after or beside the working day.
+        unnest([day_ms, work_ms, break_ms, day_ms - work_ms - break_ms]) / 60000 AS minutes
+    FROM sums
 ),
 
 totals AS (
     SELECT
-        "user", label,
-        coalesce(sum(minutes) FILTER (WHERE part = 'day' AND bound = 'low'), 0) AS low_min,
-        coalesce(sum(minutes) FILTER (WHERE part = 'day' AND bound = 'likely'), 0) AS likely_min,
-        coalesce(sum(minutes) FILTER (WHERE part = 'day' AND bound = 'high'), 0) AS high_min,
-        coalesce(sum(minutes) FILTER (WHERE part = 'work' AND bound = 'low'), 0) AS work_low_min,
-        coalesce(sum(minutes) FILTER (WHERE part = 'work' AND bound = 'likely'), 0)
-            AS work_likely_min,
-        coalesce(sum(minutes) FILTER (WHERE part = 'work' AND bound = 'high'), 0) AS work_high_min
-    FROM sums
+        "user", label, part,
+        coalesce(max(minutes) FILTER (WHERE bound = 'low'), 0) AS low,
+        coalesce(max(minutes) FILTER (WHERE bound = 'likely'), 0) AS likely,
+        coalesce(max(minutes) FILTER (WHERE bound = 'high'), 0) AS high
+    FROM bounds
     GROUP BY ALL
 ),
 
@@ -109,20 +135,29 @@ contacted AS (
 )
 
 SELECT
-    t."user",
+    d."user",
     $day::DATE AS day,
-    t.label AS category,
-    low_min,
-    -- A bound is never above the next: the low one of several services may reach further.
-    greatest(low_min, likely_min) AS likely_min,
-    greatest(low_min, likely_min, high_min) AS high_min,
+    d.label AS category,
+    -- A bound is never above the next, whatever marks are handed over.
+    t.low AS low_min,
+    greatest(t.low, t.likely) AS likely_min,
+    greatest(t.low, t.likely, t.high) AS high_min,
     d.grade,
     d.identity,
-    work_low_min,
-    greatest(work_low_min, work_likely_min) AS work_likely_min,
-    greatest(work_low_min, work_likely_min, work_high_min) AS work_high_min,
+    w.low AS work_low_min,
+    greatest(w.low, w.likely) AS work_likely_min,
+    greatest(w.low, w.likely, w.high) AS work_high_min,
     d.visits,
-    coalesce(c.contacts, 0)::INTEGER AS contacts
-FROM totals AS t
-JOIN described AS d USING ("user", label)
-LEFT JOIN contacted AS c USING ("user", label)
+    coalesce(c.contacts, 0)::INTEGER AS contacts,
+    b.low AS break_low_min,
+    greatest(b.low, b.likely) AS break_likely_min,
+    greatest(b.low, b.likely, b.high) AS break_high_min,
+    o.low AS outside_low_min,
+    greatest(o.low, o.likely) AS outside_likely_min,
+    greatest(o.low, o.likely, o.high) AS outside_high_min
+FROM described AS d
+JOIN totals AS t ON t."user" = d."user" AND t.label = d.label AND t.part = 'day'
+JOIN totals AS w ON w."user" = d."user" AND w.label = d.label AND w.part = 'work'
+JOIN totals AS b ON b."user" = d."user" AND b.label = d.label AND b.part = 'break'
+JOIN totals AS o ON o."user" = d."user" AND o.label = d.label AND o.part = 'outside'
+LEFT JOIN contacted AS c ON c."user" = d."user" AND c.label = d.label
