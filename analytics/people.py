@@ -7,8 +7,10 @@ from datetime import date, timedelta
 import pyarrow as pa
 from sqlalchemy import select
 
+from analytics import feed
 from analytics.engine import Engine
-from analytics.questions import FeedGap, opened
+from analytics.feed import FeedGap
+from analytics.questions import opened
 from config.hours import day_bounds
 from lake import catalogue
 from lake.datasets import EVENTS, SIGNS
@@ -36,7 +38,10 @@ class ActivityRow:
 
 @dataclass(frozen=True)
 class UsageRow:
-    """A person's day in one category; `social_media` is the union of all; null: no data."""
+    """A person's day in one category; `social_media` is the union of all; null: no data.
+
+    `missing`: hours of the day, in the organisation's zone, that a source does not tell.
+    """
 
     user: str
     day: date
@@ -44,8 +49,8 @@ class UsageRow:
     low_min: float | None
     likely_min: float | None
     high_min: float | None
-    grade: str
-    identity: str
+    grade: str | None
+    identity: str | None
     work_low_min: float | None
     work_likely_min: float | None
     work_high_min: float | None
@@ -57,6 +62,7 @@ class UsageRow:
     outside_low_min: float | None
     outside_likely_min: float | None
     outside_high_min: float | None
+    missing: str | None
 
 
 @dataclass(frozen=True)
@@ -107,26 +113,30 @@ def usage(
     gaps: Sequence[FeedGap],
     person: str | None = None,
 ) -> list[UsageRow]:
-    """Minutes a day and category; a day that a feed gap touches has empty numbers."""
-    days = gap_days(ws, gaps)
+    """Minutes a day and category, with the hours that are missing.
+
+    A day with a gap in working hours has empty numbers for everybody, those without a line included.
+    """
+    lost = [one for one in feed.missing(ws, gaps).values() if first <= one.day <= last]
+    known = [
+        (p.user, one.day) for one in lost for p in ws.people.rows if one.empty and p.on(one.day)
+    ]
     with opened(ws, first, last) as engine:
-        engine.table("gap_days", pa.table({"day": pa.array(sorted(days), pa.date32())}))
+        engine.table("gap_days", pa.table({
+            "day": pa.array([one.day for one in lost], pa.date32()),
+            "hours": pa.array([one.hours for one in lost], pa.string()),
+            "empty": pa.array([one.empty for one in lost], pa.bool_()),
+        }))  # fmt: skip
+        engine.table("unknown", pa.table({
+            "user": pa.array([user for user, _ in known], pa.string()),
+            "day": pa.array([day for _, day in known], pa.date32()),
+        }))  # fmt: skip
         return engine.rows("person_usage", UsageRow, person=person, first_day=first, last_day=last)
 
 
 def gap_days(ws: Workspace, gaps: Sequence[FeedGap]) -> set[date]:
-    """Local days a gap touches in working hours (in any hour where none are worked)."""
-    touched: set[date] = set()
-    for gap in gaps:
-        day = gap.start.astimezone(ws.settings.zone).date()
-        while day_bounds(day, ws.settings.zone)[0] < gap.end:
-            policy = ws.policy_on(day)
-            spans = policy.working_hours.on(day, ws.settings.zone) if policy else []
-            hours = spans or [day_bounds(day, ws.settings.zone)]
-            if any(gap.start < end and gap.end > start for start, end in hours):
-                touched.add(day)
-            day += timedelta(days=1)
-    return touched
+    """Local days of which nothing is judged: a gap lies in somebody's working hours, or a clock is wrong."""
+    return {day for day, one in feed.missing(ws, gaps).items() if one.withheld}
 
 
 def log_lines(ws: Workspace, first: date, last: date, person: str) -> list[EventRow]:

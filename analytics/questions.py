@@ -7,7 +7,9 @@ from datetime import date, datetime, timedelta
 
 import pyarrow as pa
 
+from analytics import feed
 from analytics.engine import Engine
+from analytics.feed import FeedGap as FeedGap  # noqa: PLC0414 (whoever asks for gaps)
 from config.hours import day_bounds
 from lake import catalogue
 from lake.datasets import ACTIVITY, BLOCKED, FEED, INSTANT, TALLY, USAGE
@@ -15,8 +17,6 @@ from workspace import Workspace
 
 SMALLEST_GROUP = 5
 """Groups below five people are never broken down."""
-
-RHYTHM_WEEKS = 4
 
 
 @dataclass(frozen=True)
@@ -114,15 +114,6 @@ class TeamBlocked:
     category: str
     denied: int | None
     reached: int | None
-
-
-@dataclass(frozen=True)
-class FeedGap:
-    """A source that wrote nothing although it usually does."""
-
-    source: str
-    start: datetime
-    end: datetime
 
 
 @dataclass(frozen=True)
@@ -226,19 +217,29 @@ def fed_days(ws: Workspace, engine: Engine) -> set[date]:
 
 
 def feed_gaps(ws: Workspace, first: date, last: date, now: datetime) -> list[FeedGap]:
-    """Gaps of local days `first` to `last`, judged by the four weeks before and the days themselves."""
-    since = first - timedelta(weeks=RHYTHM_WEEKS)
+    """Gaps of local days `first` to `last`, each day judged by the weeks before it, oldest first."""
+    since = first - timedelta(weeks=feed.RHYTHM_WEEKS)
     days = [since + timedelta(days=i) for i in range((last - since).days + 1)]
+    delivered = feed.deliveries(ws, now)
     with opened(ws, since, last) as engine:
         engine.table("calendar", _calendar(ws, days))
+        feed.tables(engine, delivered, now)
         found = engine.rows(
             "feed_gaps",
             FeedGap,
             zone=str(ws.settings.zone),
             **{"from": first, "to": last},
-            until=now,
+            weeks=feed.RHYTHM_WEEKS,
+            chance=feed.CHANCE,
         )
-    return found
+    ahead = feed.ahead_gaps(ws, delivered, first, last)
+    return sorted([*found, *ahead], key=lambda g: (g.start, g.source, g.kind))
+
+
+def feed_shifts(ws: Workspace, last: date) -> list[feed.Shift]:
+    """Sources whose day does not lie where that of the others does, in the weeks up to `last`."""
+    with opened(ws, last - timedelta(weeks=4), last) as engine:
+        return feed.shifts(engine)
 
 
 def _calendar(ws: Workspace, days: Sequence[date]) -> pa.Table:
@@ -246,6 +247,7 @@ def _calendar(ws: Workspace, days: Sequence[date]) -> pa.Table:
     rows: list[dict[str, object]] = []
     for day in days:
         policy = ws.policy_on(day) or (ws.policies[0] if ws.policies else None)
+        bounds = day_bounds(day, ws.settings.zone)
         off = policy is None or policy.holidays.on(day)
         hours = [] if policy is None or off else policy.working_hours.on(day, ws.settings.zone)
         rows.append(
@@ -254,10 +256,13 @@ def _calendar(ws: Workspace, days: Sequence[date]) -> pa.Table:
                 "working": bool(hours),
                 "opens": hours[0][0] if hours else None,
                 "closes": hours[-1][1] if hours else None,
+                "first": bounds[0],
+                "last": bounds[1],
             }
         )
-    columns = [("day", pa.date32()), ("working", pa.bool_()), ("opens", INSTANT)]
-    return pa.Table.from_pylist(rows, schema=pa.schema([*columns, ("closes", INSTANT)]))
+    columns = [("day", pa.date32()), ("working", pa.bool_())]
+    instants = [(name, INSTANT) for name in ("opens", "closes", "first", "last")]
+    return pa.Table.from_pylist(rows, schema=pa.schema([*columns, *instants]))
 
 
 def _words(engine: Engine, table: str, column: str, words: Iterable[str]) -> None:

@@ -5,6 +5,7 @@ from datetime import date
 
 import pyarrow as pa
 
+from analytics import calibration as measured_errors
 from analytics.against import IDENTITIES, Said
 from analytics.engine import Engine
 from analytics.lookups import Client, Clients, Host, Peers, Shares
@@ -266,11 +267,10 @@ def _twofold(one: float, other: float) -> bool:
     return high > TWOFOLD * low and high >= 1
 
 
-def calibration(_ws: Workspace, _day: date) -> Said:
-    """Whether the method was measured on this network by then."""
-    return Said(
-        "Fairwatch has not been calibrated on this organisation's network.", {"calibrated": False}
-    )
+def calibration(ws: Workspace, day: date) -> Said:
+    """Whether the method was measured on this network by then, and with what error."""
+    known = measured_errors.measured(ws, day)
+    return Said(measured_errors.words(ws, day), {"calibrated": bool(known)})
 
 
 def counted_visits(

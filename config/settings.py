@@ -220,6 +220,7 @@ class Retention(Model):
     reports: Keep = None
     evidence: Keep = None
     cases: Keep = None
+    calibration: Keep = None
     logs: Keep = None
     ledger: Keep = None
     certificates: Keep = None

@@ -1,11 +1,13 @@
 """How the longer answers look on the terminal."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from dataclasses import asdict
+from datetime import date, datetime
 from pathlib import Path
 
 import scheduler
 from analytics.finding import Finding
+from analytics.rivals import RULES, RivalRow
 from errors import BadConfiguration, UnreadableInput
 from fairwatch import check, show
 from fairwatch.status import Status
@@ -99,6 +101,32 @@ def show_findings(found: Sequence[Finding], where: Mapping[str, Standing]) -> No
         )
 
 
+def show_rivals(rows: Sequence[RivalRow], csv_: bool, json_: bool) -> None:
+    """One row a person and day, a column a rule; `*` where it differs more than twofold from ours."""
+    if json_:
+        rules = [asdict(rule) for rule in RULES]
+        show.as_json({"rules": rules, "days": [asdict(row) for row in rows]})
+        return
+    if csv_:
+        show.as_csv(RivalRow, rows)
+        return
+    days: dict[tuple[str, date], dict[str, RivalRow]] = {}
+    for row in rows:
+        days.setdefault((row.user, row.day), {})[row.rule] = row
+    header = ("user", "day", "low", "likely", "high", *(rule.id for rule in RULES))
+    lines = []
+    for (user, day), by_rule in days.items():
+        ours = next(iter(by_rule.values()))
+        told = [f"{r.minutes:.0f}{'*' if r.differs else ''}" for r in by_rule.values()]
+        bounds = (ours.low_min, ours.likely_min, ours.high_min)
+        numbers = ["" if b is None else f"{b:.0f}" for b in bounds]
+        lines.append((user, day, *numbers, *told))
+    show.table("Minutes of social media a day, ours and by published rules", header, lines)
+    for rule in RULES:
+        show.say(f"{rule.id}: {rule.title} ({rule.products}; {rule.source})")
+    show.say("* more than twice or less than half of our likely minutes, and by over 5 minutes.")
+
+
 def show_plan(decisions: Sequence[Decision], json_: bool) -> None:
     """What would go and what stays."""
     if json_:
@@ -151,6 +179,9 @@ def show_status(ws: Workspace, found: Status, now: datetime, json_: bool) -> Non
             for s in found.sources
         ],
     )
+    for source in found.sources:
+        if source.clock:
+            show.say(f"CLOCK of {source.source}: {source.clock}")
     for alarm in found.alarms:
         show.say(f"ALARM {alarm}")
     for entry in found.overdue:

@@ -12,11 +12,14 @@ from typing import Annotated
 import typer
 
 import scheduler
+from analytics import calibration
+from analytics import rivals as rival_rules
 from analytics.people import ActivityRow, UsageRow, activity, usage
 from analytics.questions import feed_gaps
 from clock import believe_clock
 from errors import EXPECTED, CannotWrite, FairwatchError, UnreadableInput, WrongUsage
 from fairwatch import answers, check, demo, doctor, explain, keys, lines, place, show, start
+from fairwatch.calibrate import calibrate
 from fairwatch.check import Assumed
 from fairwatch.groups import GROUPS
 from fairwatch.options import (
@@ -176,6 +179,9 @@ def usage_(
     last: To,
     csv_: AsCsv = False,
     json_: AsJson = False,
+    rivals: Annotated[
+        bool, typer.Option("--rivals", help="The same days under the published rules.")
+    ] = False,
     reason: Why = ROUTINE,
     site: Site = None,
 ) -> None:
@@ -185,6 +191,14 @@ def usage_(
     looking(ws, "usage", first, last, reason)
     gaps = feed_gaps(ws, first.date(), last.date(), place.now())
     found = usage(ws, first.date(), last.date(), gaps)
+    if rivals:
+        beside = rival_rules.beside(rival_rules.rival_days(ws, first.date(), last.date()), found)
+        answers.show_rivals(beside, csv_, json_)
+        return
+    if json_:
+        told = calibration.words(ws, last.date())
+        show.as_json({"usage": found, "calibration": told})
+        return
     answer("Usage", UsageRow, found, csv_, json_, PARTS)
 
 
@@ -194,6 +208,7 @@ app.command("lines")(lines.lines)
 
 app.command("classify")(explain.classify)
 app.command("who")(who)
+app.command("calibrate")(calibrate)
 
 
 @app.command("run")

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
 
-from analytics.questions import feed_gaps
+from analytics.feed import deliveries
+from analytics.questions import feed_gaps, feed_shifts
 from lake import catalogue
 from lake.write import instant
 from retention import planned, unfinished
@@ -35,6 +36,8 @@ class SourceState:
     rejected: int
     newest: str | None
     gaps: list[str]
+    usual_delay_s: float | None
+    clock: str | None
 
 
 @dataclass(frozen=True)
@@ -68,10 +71,15 @@ def status(ws: Workspace, now: datetime) -> Status:
         alarms = connection.execute(select(ALARM).order_by(ALARM.c.key)).all()
         span = catalogue.span(connection, "events")
     gaps = _recent_gaps(ws, now, span)
+    delays = {d.source: d.usual_delay_s for d in deliveries(ws, now) if d.readings}
+    clocks = _clocks(ws, now) if span else {}
     return Status(
         runs=[LastRun(r.step, r.started, r.finished, r.outcome, r.message) for r in runs],
         sources=[
-            SourceState(name, count, rows, rejected, _iso(last), gaps.get(name, []))
+            SourceState(
+                *(name, count, rows, rejected, _iso(last), gaps.get(name, [])),
+                *(delays.get(name), clocks.get(name)),
+            )
             for name, count, rows, rejected, last in files
         ],
         alarms=[f"{a.key}: {a.message}" for a in alarms],
@@ -99,8 +107,26 @@ def _recent_gaps(ws: Workspace, now: datetime, span: Sequence[int] | None) -> di
     for gap in feed_gaps(ws, last - timedelta(days=7), last, now):
         text = f"{gap.start.astimezone(ws.settings.zone):%Y-%m-%d %H:%M} to "
         text += f"{gap.end.astimezone(ws.settings.zone):%Y-%m-%d %H:%M}"
+        text += {"silent": "", "late": " (not delivered yet)", "clock": " (clock ahead)"}[gap.kind]
         gaps.setdefault(gap.source, []).append(text)
     return gaps
+
+
+def _clocks(ws: Workspace, now: datetime) -> dict[str, str]:
+    """What speaks against a source's clock: lines from the future, a day that is not the others'."""
+    found = {
+        d.source: f"lines are up to {d.ahead_s / 60:.0f} minutes ahead of the hour they were read"
+        for d in deliveries(ws, now)
+        if d.ahead_days
+    }
+    for shift in feed_shifts(ws, now.astimezone(ws.settings.zone).date()):
+        way = "after" if shift.shift_min > 0 else "before"
+        text = (
+            f"its day lies {abs(shift.shift_min)} minutes {way} that of the other sources "
+            f"(likeness {shift.likeness:.2f}, as it is {shift.as_is:.2f}): clock, zone, or other hours?"
+        )
+        found[shift.source] = "; ".join(filter(None, (found.get(shift.source), text)))
+    return found
 
 
 def _iso(milliseconds: int | None) -> str | None:

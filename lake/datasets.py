@@ -317,6 +317,14 @@ STORES: tuple[Store, ...] = (
         "evidence",
         "packs built for approved cases; due with their oldest event",
     ),
+    Store(
+        "calibration",
+        ("calibration/*",),
+        "text",
+        "file",
+        "calibration",
+        "what a consenting volunteer did in the script of `fairwatch calibrate`, and the error found",
+    ),
     Store("logs", ("logs/**",), "text", "file", "logs", "Fairwatch's own log, without host names"),
     Store(
         "work",

@@ -12,11 +12,13 @@ from typing import Any
 
 from sqlalchemy import select
 
+from analytics import calibration
 from analytics import engine as questions
 from analytics.finding import Finding
 from analytics.people import ActivityRow, EventRow, UsageRow, activity, log_lines, usage
 from analytics.questions import FeedGap, feed_gaps
 from analytics.record import standing
+from analytics.rivals import Panel, RivalRow, beside, panel, rival_days
 from config.method import methods
 from config.policy import Policy, Reason
 from errors import NotPermitted, ProofFailed
@@ -135,16 +137,21 @@ def _content(ws: Workspace, case: Case, now: datetime) -> tuple[dict[str, bytes]
     intervals = activity(ws, case.first_day, case.last_day, case.person)
     minutes = usage(ws, case.first_day, case.last_day, gaps, case.person)
     lines = log_lines(ws, case.first_day, case.last_day, case.person)
+    rivals = beside(rival_days(ws, case.first_day, case.last_day, [case.person]), minutes)
+    panels = {f.id: panel(rivals, f.person, [d.day for d in f.days]) for f in found}
     sources = _sources(ws, {line.file_sha256 for line in lines if line.file_sha256})
     where = standings(ws, found)
     said = [r for f in found for r in where[f.id].reviews]
-    summary = _summary(ws, case, policy, reason, found, where, minutes, lines, gaps, sources)
+    summary = _summary(
+        ws, case, policy, reason, found, where, minutes, lines, gaps, sources, panels
+    )
     payload = {
         "summary.html": summary,
         "HOW-TO-CHECK.txt": HOW_TO_CHECK.encode(),
         "rows.csv": table(EventRow, lines),
         "activity.csv": table(ActivityRow, intervals),
         "usage.csv": table(UsageRow, minutes),
+        "rivals.csv": table(RivalRow, rivals),
         "reviews.csv": table(Review, said),
         "configuration/sources.csv": csv_bytes(["sha256", "path", "source", "format"], sources),
         "findings.json": json.dumps(
@@ -182,6 +189,7 @@ def _summary(
     lines: Sequence[EventRow],
     gaps: Sequence[FeedGap],
     sources: Sequence[Sequence[str]],
+    panels: Mapping[str, Panel | None],
 ) -> bytes:
     return render(
         "evidence.html.j2",
@@ -199,6 +207,8 @@ def _summary(
         gaps=gaps,
         sources=sources,
         versions=ws.versions,
+        panels=panels,
+        calibration=calibration.words(ws, case.last_day),
     )
 
 

@@ -181,6 +181,8 @@ def text(page: Page) -> str:
         "The attached page has everything else: how it is counted, the policy it is judged by,",
         "and what you may and may not do with it. It names nobody. A suspicion about a person",
         "goes to HR, who need a documented reason and a second person.",
+        "",
+        page.calibration,
     ]
     return "\n".join(lines)
 

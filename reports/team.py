@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from analytics import calibration
 from analytics.engine import Engine
 from analytics.questions import (
     SMALLEST_GROUP,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from reports.frames import Table
 
 TREND_WEEKS = 8
+NOTED = {"silent": "", "late": ", not delivered yet", "clock": ", its clock runs ahead"}
 LABEL = 30
 """Letters of a name that fit beside a bar; the table has it in full."""
 
@@ -90,6 +92,7 @@ class Page:
     hour_table: Table
     blocked_table: Table
     over: bool
+    calibration: str
 
     @property
     def now(self) -> TeamWeek:
@@ -186,6 +189,7 @@ def gather(
         hour_table=frames.hours(shown.hours, working),
         blocked_table=frames.blocked(shown.blocked),
         over=now >= day_bounds(week.last_day, ws.settings.zone)[1],
+        calibration=calibration.words(ws, now.astimezone(ws.settings.zone).date()),
     )
 
 
@@ -252,7 +256,7 @@ def _day(ws: Workspace, day: date, fed: bool, gaps: Sequence[FeedGap], now: date
     first, last = day_bounds(day, zone)
     silent = [
         f"{max(gap.start, first).astimezone(zone):%H:%M}{DASH}"
-        f"{min(gap.end, last).astimezone(zone):%H:%M} ({gap.source})"
+        f"{min(gap.end, last).astimezone(zone):%H:%M} ({gap.source}{NOTED[gap.kind]})"
         for gap in gaps
         if gap.start < last and gap.end > first
     ]

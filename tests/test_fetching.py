@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from analytics.engine import Engine
 from fairwatch.check import check
 from ingest.discover import discover
+from ingest.documents import EntryLines
 from ingest.formats import all_formats, named
 from ingest.formats.block import Block, Given
 from ingest.formats.fetching import dumped, spoken
@@ -111,6 +113,31 @@ def test_a_log_may_carry_them_in_many_ways(name: str) -> None:
     reads = [f.parse(Block(text.encode()), Given(zone=None)) for f in named(format_name)]
     rows = next(p.rows.to_pylist() for p in reads if p.rows.num_rows)
     assert [(r["fetch"], r["fetch_site"]) for r in rows] == [("person", "none")]
+
+
+def test_a_har_keeps_these_headers_of_all() -> None:
+    words = {
+        "Sec-Fetch-Dest": "document",
+        "sec-fetch-user": "?1",
+        "Sec-Fetch-Site": "none",
+        "Cookie": "geheim",
+    }
+    entry = {
+        "startedDateTime": "2026-08-10T09:10:13Z",
+        "time": 4,
+        "_clientAddress": "10.20.1.12",
+        "request": {
+            "method": "GET",
+            "url": "https://a.example/",
+            "headers": [{"name": n, "value": v} for n, v in words.items()],
+        },
+        "response": {"status": 200, "content": {"mimeType": "text/html"}},
+    }
+    document = json.dumps({"log": {"entries": [entry]}}).encode()
+    lines = EntryLines(BytesIO(document), 1 << 20).read(1 << 20)
+    assert b"geheim" not in lines
+    (row,) = named("har")[0].parse(Block(lines), Given()).rows.to_pylist()
+    assert (row["fetch"], row["fetch_site"]) == ("person", "none")
 
 
 def test_the_line_that_is_shipped_is_read_column_by_column(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from analytics import findings, lists, lookups, people, questions
+from analytics import calibration, feed, findings, lists, lookups, people, questions, rivals
 from analytics.derive import STEPS
 from analytics.engine import Engine, sql
 from analytics.engine import questions as names
@@ -29,7 +29,7 @@ SMALL: dict[str, dict[str, pa.DataType]] = {
         "rule": TEXT, "visit": pa.bool_(),
     },
     "contacts": {"user": TEXT, "category": TEXT, "contacts": pa.int32()},
-    "categories": {"category": TEXT},
+    "categories": {"day": DAY, "category": TEXT},
     "hours": {"user": TEXT, "start": INSTANT, "end": INSTANT, "part": TEXT},
     "own": {"user": TEXT, "service": TEXT, "start": INSTANT},
     "own_clients": {"client": TEXT},
@@ -42,23 +42,32 @@ SMALL: dict[str, dict[str, pa.DataType]] = {
     "blocked_categories": {"category": TEXT},
     "changed": {"host": TEXT, "was": TEXT, "kind": TEXT},
     "known_findings": {"person": TEXT, "week": TEXT},
-    "calendar": {"day": DAY, "working": pa.bool_(), "opens": INSTANT, "closes": INSTANT},
+    "calendar": {
+        "day": DAY, "working": pa.bool_(), "opens": INSTANT, "closes": INSTANT, "first": INSTANT,
+        "last": INSTANT,
+    },
+    "sources": {"source": TEXT, "until": INSTANT},
+    "spread": {"days": pa.int32(), "t": pa.float64()},
+    "unknown": {"user": TEXT, "day": DAY},
     "judged": {"week": TEXT, "day": DAY},
     "members": {"user": TEXT},
+    "people": {"user": TEXT},
     "weekly_members": {"week": TEXT, "user": TEXT},
     "days": {"day": DAY, "first": INSTANT, "last": INSTANT},
     "client_days": {"user": TEXT, "client": TEXT, "day": DAY},
     "asked": {"user": TEXT, "week": TEXT, "first_day": DAY, "last_day": DAY},
     "weeks": {"week": TEXT, "first_day": DAY, "last_day": DAY},
     "feed_days": {"day": DAY},
-    "gap_days": {"day": DAY},
+    "gap_days": {"day": DAY, "hours": TEXT, "empty": pa.bool_()},
     "files": {"file": pa.int32(), "sha256": TEXT},
 }  # fmt: skip
 """Tables that are handed over or made on the way, and are no datasets."""
 
 ROWS: dict[str, type[Any]] = {
+    "calibration_rows": calibration.Logged,
     "evidence_rows": people.EventRow,
-    "feed_gaps": questions.FeedGap,
+    "feed_clocks": feed.Shift,
+    "feed_gaps": feed.FeedGap,
     "finding_clients": lookups.Client,
     "finding_gaps": lookups.Stretch,
     "finding_hosts": lookups.Host,
@@ -70,6 +79,7 @@ ROWS: dict[str, type[Any]] = {
     "peer_median": lookups.Peers,
     "person_activity": people.ActivityRow,
     "person_usage": people.UsageRow,
+    "rivals": rivals.RivalDay,
     "shared_clients": lookups.Clients,
     "tally_sums": questions.TallySum,
     "team_blocked": questions.TeamBlocked,

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
 from analytics.derive import derive
-from analytics.questions import FeedGap, TeamBlocked, TeamService, TeamWeek, Week, feed_gaps
+from analytics.feed import FeedGap
+from analytics.questions import TeamBlocked, TeamService, TeamWeek, Week, feed_gaps
 from config.people import People, Person
 from config.sitelist import SiteFile, SiteList, shipped
 from errors import NoSuchThing
