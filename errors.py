@@ -78,6 +78,16 @@ class CannotWrite(FairwatchError):
     meaning = "cannot write: the disk is full, or the site folder may not be written to"
 
 
+class NoKey(FairwatchError):
+    exit_code = 16
+    meaning = "no key: the master key or a day's key is missing, or is not the right one"
+
+
+class NotPublished(FairwatchError):
+    exit_code = 17
+    meaning = "not published: a checkpoint was made but could not be put outside the machine"
+
+
 EXPECTED: tuple[type[FairwatchError], ...] = (
     WrongUsage,
     BadConfiguration,
@@ -93,5 +103,7 @@ EXPECTED: tuple[type[FairwatchError], ...] = (
     NoSuchThing,
     AlreadyThere,
     CannotWrite,
+    NoKey,
+    NotPublished,
 )
 """All expected failures in the order of their codes; help and docs are made from this table."""

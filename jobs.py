@@ -12,10 +12,11 @@ from errors import JobFailed, UnreadableInput
 from ingest.discover import discover
 from ingest.merge import merge
 from ingest.run import ingest
-from reports import mail
+from reports import checkpoints, mail
+from reports.bundle import purge_certified
 from reports.reviews import open_matters
 from reports.weekly import index, weekly
-from retention import purge, sentence, verify
+from retention import sentence, verify
 from workspace import Workspace
 
 FINDING_WEEKS = 3
@@ -70,9 +71,11 @@ def _findings(ws: Workspace, now: datetime) -> str:
 
 
 def _purge(ws: Workspace, now: datetime) -> str:
-    done = purge(ws, now)
+    done, issued = purge_certified(ws, now)
     index(ws)
-    return f"{len(done.removed)} items removed; {sentence(done.verification)}"
+    issued.refuse_undelivered()
+    told = f"{len(done.removed)} items removed; {sentence(done.verification)}"
+    return f"{told} Certificate {issued.certificate.id}"
 
 
 def _verify(ws: Workspace, now: datetime) -> str:
@@ -80,6 +83,15 @@ def _verify(ws: Workspace, now: datetime) -> str:
     if not verification.clean:
         raise JobFailed(sentence(verification))
     return sentence(verification)
+
+
+def _checkpoint(ws: Workspace, now: datetime) -> str:
+    made = checkpoints.make(ws, now)
+    if ws.settings.dpo is not None and ws.settings.dpo.mail == "all":
+        made = checkpoints.mailed(ws, made, now)
+    checkpoints.refuse_unpublished(made)
+    told = f"{made.checkpoint.size} acts signed; {', '.join(made.published) or 'kept here alone'}"
+    return told if made.stamped else f"{told}; no time stamp"
 
 
 def _weekly(ws: Workspace, now: datetime) -> str:
@@ -94,8 +106,9 @@ def _weekly(ws: Workspace, now: datetime) -> str:
 INGEST = Step("ingest", "read what is new in the configured sources", _ingest)
 ACTIVITY = Step("activity", "derive intervals, daily sums and feed rhythm", _activity)
 FINDINGS = Step("findings", "judge the last weeks by the policy", _findings)
-PURGE = Step("purge", "remove what is past its limit", _purge)
+PURGE = Step("purge", "remove what is past its limit, and certify it", _purge)
 VERIFY = Step("verify", "look into every file for what is overdue", _verify)
+CHECKPOINT = Step("checkpoint", "sign the ledger and hand that outside", _checkpoint)
 REPORTS = Step("reports", "write (and mail) last week's pages for managers", _weekly)
 
 JOBS: dict[str, Job] = {
@@ -103,8 +116,8 @@ JOBS: dict[str, Job] = {
     for job in (
         Job(
             "nightly",
-            "ingest → activity → findings → purge → verify",
-            (INGEST, ACTIVITY, FINDINGS, PURGE, VERIFY),
+            "ingest → activity → findings → purge → verify → checkpoint",
+            (INGEST, ACTIVITY, FINDINGS, PURGE, VERIFY, CHECKPOINT),
             "nightly",
         ),
         Job(

@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from errors import ProofFailed
+from proofs.tree import Tree
 
 GENESIS = "0" * 64
 SEGMENT = re.compile(r"^\d{4}-\d{2}\.jsonl$")
@@ -31,12 +33,18 @@ class Line:
 
 @dataclass(frozen=True)
 class Head:
-    """What is left of a dropped segment: enough for the next one to be checked against."""
+    """What is left of a dropped segment: enough for the next one to be checked against.
+
+    `covers` are the hashes that stand for its acts in the tree (see proofs/tree.py): pairs of the
+    act up to which they reach, and the hashes in hex. They end where a checkpoint was made, so that
+    every checkpoint ever published can still be compared.
+    """
 
     segment: str
     lines: int
     seq: int
     digest: str
+    covers: list[tuple[int, list[str]]]
 
 
 class Ledger:
@@ -80,10 +88,8 @@ class Ledger:
         its end was cut off: `noted`, the seq and digest of an act written down elsewhere, has to be
         in it; compare the returned digest with one published earlier.
         """
-        heads = self.heads()
-        prev = heads[-1].digest if heads else GENESIS
-        seq = heads[-1].seq if heads else 0
-        count = 0
+        prev, seq = _through(self.heads())
+        count, where = 0, "ledger/"
         for line in self.lines():
             seq += 1
             where = f"ledger/{line.segment} line {line.number}"
@@ -95,10 +101,62 @@ class Ledger:
             prev, count = line.digest, count + 1
         if noted and noted[0] > seq:
             raise ProofFailed(
-                f"ledger/: ends with act {seq}, but the state database noted act {noted[0]}: the end "
-                f"of the ledger was cut off, or a segment is missing."
+                f"{where}: is the last, act {seq}, but the state database noted act {noted[0]}: the "
+                f"end of the ledger was cut off, or a segment is missing."
             )
         return count, prev
+
+    def tree(self) -> tuple[Tree, str]:
+        """The tree over all acts ever written, and the digest of the last line; unchecked.
+
+        A line that is being written does not count. Raises ProofFailed where heads.json does not
+        hold what its segments left.
+        """
+        heads = self.heads()
+        tree, (digest, _) = Tree(), _through(heads)
+        for head in heads:
+            try:
+                for end, hashes in head.covers:
+                    tree.add_cover(end, [bytes.fromhex(h) for h in hashes])
+            except (ValueError, TypeError):
+                tree.size = -1
+            if tree.size != head.seq:
+                raise ProofFailed(f"{_head(head)}: its hashes do not cover acts up to {head.seq}.")
+        raw = b""
+        for path in self.segments():
+            with path.open("rb") as file:
+                for raw in file:
+                    if raw.endswith(b"\n"):
+                        tree.add(raw)
+                        digest = _sha(raw)
+        return tree, digest
+
+    def place(self, seq: int) -> str:
+        """Where an act stands, or stood: segment and line, for a person."""
+        before = 0
+        for head in self.heads():
+            if seq <= head.seq:
+                return f"ledger/{head.segment} line {seq - before} (dropped)"
+            before = head.seq
+        where = "ledger/"
+        for path in self.segments():
+            with path.open("rb") as file:
+                lines = sum(1 for _ in file)
+            where = f"ledger/{path.name} line {min(seq - before, lines)}"
+            if seq - before <= lines:
+                return where
+            before += lines
+        return where
+
+    def find(self, seq: int) -> tuple[Line, bytes] | None:
+        """An act by its number and its bytes; None where it was dropped or never written."""
+        for path in self.segments():
+            with path.open("rb") as file:
+                for number, raw in enumerate(file, 1):
+                    act = _decode(raw, path, number)
+                    if act["seq"] == seq:
+                        return Line(path.name, number, act, _sha(raw)), raw
+        return None
 
     def segments(self) -> list[Path]:
         """Segment files still part of the chain, oldest first."""
@@ -108,7 +166,12 @@ class Ledger:
     def heads(self) -> list[Head]:
         """Heads of dropped segments, oldest first."""
         path = self.folder / "heads.json"
-        return [Head(**h) for h in json.loads(path.read_text())] if path.exists() else []
+        try:
+            return [Head(**h) for h in json.loads(path.read_bytes())] if path.exists() else []
+        except (ValueError, TypeError):
+            raise ProofFailed(
+                f"ledger/{path.name}: is not what dropped segments left; restore it from a backup."
+            ) from None
 
     def droppable(self, limit: date) -> list[Path]:
         """Oldest segments with an act older than `limit` (a UTC day), never the newest one."""
@@ -131,10 +194,21 @@ class Ledger:
                     raise ValueError(f"only the oldest segment can be dropped, not {path.name}")
                 raw = path.read_bytes().splitlines(keepends=True)
                 seq = _decode(raw[-1], path, len(raw))["seq"]
-                head = Head(path.name, len(raw), seq, _sha(raw[-1]))
+                head = Head(path.name, len(raw), seq, _sha(raw[-1]), self._covers(seq))
                 _replace(self.folder / "heads.json", [vars(h) for h in [*self.heads(), head]])
             path.unlink()
             _fsync_folder(self.folder)
+
+    def _covers(self, last: int) -> list[tuple[int, list[str]]]:
+        """What a segment that ends with act `last` leaves in the tree, divided at checkpoints."""
+        tree, _ = self.tree()
+        start = _through(self.heads())[1]
+        told = {line.act.get("size") for line in self.lines() if line.act["act"] == "checkpoint"}
+        ends = sorted({n for n in told if isinstance(n, int) and start < n < last} | {last})
+        return [
+            (end, [h.hex() for h in tree.cover(begin, end)])
+            for begin, end in pairwise([start, *ends])
+        ]
 
     def _files(self) -> list[Path]:
         return sorted(p for p in self.folder.glob("*.jsonl") if SEGMENT.match(p.name))
@@ -173,8 +247,8 @@ class Ledger:
             if tail:
                 last = _decode(tail[-1], path, -1)
                 return last["seq"], _sha(tail[-1])
-        heads = self.heads()
-        return (heads[-1].seq, heads[-1].digest) if heads else (0, GENESIS)
+        digest, seq = _through(self.heads())
+        return seq, digest
 
     def _find(self, key: str) -> dict[str, Any] | None:
         """The act with this key among the newest lines (a repeat follows its first soon)."""
@@ -209,6 +283,23 @@ def canonical(line: dict[str, Any]) -> bytes:
         )
         + b"\n"
     )
+
+
+def _head(head: Head) -> str:
+    return f"ledger/heads.json, {head.segment}"
+
+
+def _through(heads: list[Head]) -> tuple[str, int]:
+    """Digest and number of the last act that was dropped; raises ProofFailed where they do not add up."""
+    digest, seq = GENESIS, 0
+    for head in heads:
+        if head.seq != seq + head.lines or head.lines < 1:
+            raise ProofFailed(
+                f"{_head(head)}: says act {head.seq}, but {head.lines} lines after act {seq} end "
+                f"with {seq + head.lines}: it was changed, or a head beside it removed."
+            )
+        digest, seq = head.digest, head.seq
+    return digest, seq
 
 
 def _check(line: Line, prev: str, seq: int, where: str) -> None:

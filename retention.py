@@ -1,24 +1,34 @@
 """The year: what is due, why, its removal, and the fresh look that alone may say it is gone."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 from sqlalchemy import func, select
+from sqlalchemy.exc import DatabaseError
 
 from clock import believe_clock, refuse_the_past
 from config.settings import Retention
-from errors import Overdue, UnsafeDeletion
-from lake import catalogue, witness
+from errors import CannotWrite, NoKey, Overdue, UnsafeDeletion
+from lake import catalogue
 from lake.age import due, first_day_kept
 from lake.datasets import CLOCKED, DATASETS, STORES, Store
-from lake.files import remove
+from lake.files import remove, sha256
+from lake.keys import spent
+from lake.witness.bound import Closed
+from lake.witness.look import Opener, files, iso_days, look
+from lake.witness.site import Verification, sentence, store_of, verify_site
 from lake.write import instant, sweep
 from state.tables import METADATA
 from workspace import Workspace
 
+__all__ = [
+    "STEPS", "Decision", "Item", "Purge", "Run", "Verification", "inventory", "keep_days", "plan",
+    "planned", "purge", "sentence", "unfinished", "verify",
+]  # fmt: skip
 ITEMS_AN_ACT = 500
 
 
@@ -31,6 +41,10 @@ class Item:
     oldest: date
     rows: int
     kind: str  # partition | row | file | segment
+    key: str | None = None  # the day key a partition is sealed with
+    first: str = ""  # instants of its oldest and newest event, where the catalogue knows them
+    last: str = ""
+    sha256: str = ""  # of its file; filled in for what goes
 
 
 @dataclass(frozen=True)
@@ -44,51 +58,27 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class StoreState:
-    """What a look into one store found."""
-
-    store: str
-    files: int
-    rows: int
-    oldest_event: date | None
-    overdue_rows: int
-    unreadable: list[str]
-
-
-@dataclass(frozen=True)
-class Verification:
-    """A fresh look at everything under the site folder."""
-
-    as_of: datetime
-    limit: date
-    stores: list[StoreState]
-    overdue: list[str] = field(default_factory=list)
-
-    @property
-    def clean(self) -> bool:
-        """Nothing overdue, and nothing that could not be looked into."""
-        return not any(s.overdue_rows or s.unreadable for s in self.stores)
-
-    def as_json(self) -> dict[str, Any]:
-        """The shape of `retention verify --json`."""
-        return {
-            "as_of": self.as_of.astimezone(UTC).isoformat(),
-            "limit": self.limit.isoformat(),
-            "stores": [
-                {**asdict(s), "oldest_event": s.oldest_event and s.oldest_event.isoformat()}
-                for s in self.stores
-            ],
-            "clean": self.clean,
-            "overdue": self.overdue,
-        }
-
-
-@dataclass(frozen=True)
 class Purge:
     """What a purge removed, and the look that followed it."""
 
     removed: list[Item]
     verification: Verification
+
+
+@dataclass
+class Run:
+    """A purge under way: what it was asked, and what its steps have done so far."""
+
+    ws: Workspace
+    now: datetime
+    chosen: list[Item]
+    confirmed: bool = False
+    verification: Verification | None = None
+
+    @property
+    def id(self) -> str:
+        """What its intent and its end are told by in the ledger."""
+        return self.now.astimezone(UTC).isoformat()
 
 
 def keep_days(retention: Retention, key: str) -> int | None:
@@ -116,83 +106,188 @@ def plan(items: Iterable[Item], retention: Retention, now: datetime) -> list[Dec
     return decisions
 
 
-def inventory(ws: Workspace, limit_of: dict[str, date] | None = None) -> list[Item]:
+def inventory(ws: Workspace, now: datetime) -> list[Item]:
     """Everything that grows old in a site folder, by the stores' declarations."""
-    limits = limit_of or {}
     items: list[Item] = []
     with ws.state.read() as connection:
         for name in DATASETS:
-            items += [
-                Item(name, part.path, instant(part.oldest).date(), part.rows, "partition")
-                for part in catalogue.parts(connection, name)
-            ]
+            items += [_partition(name, part) for part in catalogue.parts(connection, name)]
         items += _aged_rows(connection)
     items += [
         Item("ledger", str(path.relative_to(ws.folder)), _segment_start(path), 0, "segment")
         for path in ws.ledger.segments()
     ]
-    for relative, path in witness.files(ws.folder):
-        store = _store_of(ws, relative, path)
+    configuration = _configuration(ws)
+    for relative, path in files(ws.folder):
+        store = store_of(relative, configuration)
         if store is None or store.goes != "file":
             continue
-        seen = witness.look(path, store, limits.get(store.name, date.min))
+        seen = look(path, store, date.min, now.astimezone(UTC).date(), _opener(ws))
         if seen.oldest:
             items.append(Item(store.name, relative, seen.oldest, seen.rows, "file"))
     return items
 
 
+def _partition(dataset: str, part: catalogue.Part) -> Item:
+    first, last = instant(part.oldest), instant(part.newest)
+    return Item(
+        dataset,
+        part.path,
+        first.date(),
+        part.rows,
+        "partition",
+        key=part.key,
+        first=first.isoformat(timespec="seconds"),
+        last=last.isoformat(timespec="seconds"),
+        sha256=part.sha256,
+    )
+
+
 def planned(ws: Workspace, now: datetime) -> list[Decision]:
     """The plan for a site folder as it stands."""
-    return plan(inventory(ws), ws.settings.retention, now)
+    return plan(inventory(ws, now), ws.settings.retention, now)
 
 
-def purge(ws: Workspace, now: datetime, *, confirmed: bool = False) -> Purge:
-    """Remove what is due: intent, removal, fresh look, and only then the word that it is done.
+def purge(
+    ws: Workspace,
+    now: datetime,
+    *,
+    confirmed: bool = False,
+    after: Callable[[str], None] = lambda step: None,
+) -> Purge:
+    """Remove what is due: the STEPS in their order; only the last says that it is done.
 
     The caller holds the site's lock. Raises UnsafeDeletion where the clock or the settings would
-    delete what a person would not expect (`confirmed` overrides), and Overdue where the look
-    afterwards still finds something. Killed at any point, the next purge goes on.
+    delete what a person would not expect (`confirmed` overrides), CannotWrite where the disk does
+    not let it go on, and Overdue where something is still there. Killed or stopped at any point,
+    the next purge goes on from there. `after` hears of every step that ended.
     """
-    decisions = planned(ws, now)
-    chosen = [d.item for d in decisions if d.remove]
-    believe_clock(ws, now, confirmed=confirmed)
-    _guard_share(ws, decisions, confirmed)
-    with ws.state.change() as change:
+    run = Run(ws, now, [], confirmed=confirmed)
+    for name, step in STEPS:
+        try:
+            step(run)
+        except (OSError, DatabaseError) as error:
+            raise CannotWrite(_stopped(name, error)) from None
+        after(name)
+    assert run.verification
+    if not run.verification.clean:
+        raise Overdue(sentence(run.verification))
+    return Purge(run.chosen, run.verification)
+
+
+def _choose(run: Run) -> None:
+    """What is due, unless the clock or the settings would delete what nobody expects."""
+    decisions = planned(run.ws, run.now)
+    believe_clock(run.ws, run.now, confirmed=run.confirmed)
+    _guard_share(run.ws, decisions, run.confirmed)
+    run.chosen = [_sealed(run.ws, d.item) for d in decisions if d.remove]
+
+
+def _intend(run: Run) -> None:
+    """Say in the ledger what will go, before anything goes."""
+    with run.ws.state.change() as change:
         # In pieces: a year of partitions going at once would make one act of megabytes.
-        for at in range(0, max(1, len(chosen)), ITEMS_AN_ACT):
+        for at in range(0, max(1, len(run.chosen)), ITEMS_AN_ACT):
             change.act(
                 "purge intent",
-                time=now,
-                actor=ws.actor,
-                items=_told(chosen[at : at + ITEMS_AN_ACT]),
-                limits=_limits(ws, now),
+                time=run.now,
+                actor=run.ws.actor,
+                purge=run.id,
+                items=_told(run.chosen[at : at + ITEMS_AN_ACT]),
+                limits=_limits(run.ws, run.now),
             )
-    partitions = [i for i in chosen if i.kind == "partition"]
-    with ws.state.change() as change:
+
+
+def _mark(run: Run) -> None:
+    """In one transaction: no reader sees the partitions any more, their days never come back."""
+    partitions = [i for i in run.chosen if i.kind == "partition"]
+    with run.ws.state.change() as change:
         catalogue.condemn(change.connection, [i.name for i in partitions])
         for item in partitions:
-            day = item.name.split("/")[2]
-            catalogue.bury(change.connection, item.store, [day], now.astimezone(UTC).isoformat())
-        gone = _delete_rows(change, ws, now)
-    chosen = [replace(i, rows=gone[i.name]) if i.kind == "row" else i for i in chosen]
-    _unlink(ws, [i for i in chosen if i.kind == "file"])
-    for path in ws.ledger.droppable(first_day_kept(now, ws.settings.retention.ledger)):
-        ws.ledger.drop(path)
-    ws.state.scrub()
-    verification = verify(ws, now)
-    act = "purge done" if verification.clean else "purge incomplete"
-    with ws.state.change() as change:
+            catalogue.bury(change.connection, item.store, [item.name.split("/")[2]], run.id)
+        gone = _delete_rows(change, run.ws, run.now)
+        rows = {table: count for table, count in gone.items() if count}
+        change.act("purge marks", time=run.now, actor=run.ws.actor, purge=run.id, rows=rows)
+    run.chosen = [replace(i, rows=gone[i.name]) if i.kind == "row" else i for i in run.chosen]
+
+
+def _destroy_keys(run: Run) -> None:
+    """Keys of what is going are gone for good: a copy of it anywhere cannot be read any more.
+
+    After the marks, so that no row counts as present whose key is gone; before the word that it is
+    done, which a living key would make a lie.
+    """
+    run.ws.keys.destroy(spent_keys(run.ws, run.now))
+
+
+def _unlink(run: Run) -> None:
+    """Files of partitions being purged (also of a purge that was cut short), and aged files."""
+    for relative in [*_condemned(run.ws), *(i.name for i in run.chosen if i.kind == "file")]:
+        path = run.ws.folder / relative
+        try:
+            if path.parent.exists():
+                remove(path)
+        except OSError as error:
+            raise Overdue(
+                f"{relative}: cannot be removed: {error.strerror}. Nothing is said to be gone; "
+                f"mend this and run the purge again."
+            ) from None
+
+
+def _forget(run: Run) -> None:
+    """What is not on the disk any more is taken out of the catalogue."""
+    with run.ws.state.change() as change:
+        catalogue.forget(change.connection, _condemned(run.ws))
+    with run.ws.state.read() as connection:
+        sweep(connection, run.ws.folder)
+
+
+def _drop_segments(run: Run) -> None:
+    """Months of the ledger whose first act is due go, leaving their heads."""
+    ledger = run.ws.ledger
+    for path in ledger.droppable(first_day_kept(run.now, run.ws.settings.retention.ledger)):
+        ledger.drop(path)
+
+
+def _scrub(run: Run) -> None:
+    """Deleted rows are not readable in the database file or its journal any more."""
+    run.ws.state.scrub()
+
+
+def _look(run: Run) -> None:
+    """What is there now, by the files themselves."""
+    run.verification = verify(run.ws, run.now)
+
+
+def _say(run: Run) -> None:
+    """Done only where the look found nothing; the intents it ends are named."""
+    assert run.verification
+    with run.ws.state.change() as change:
         change.act(
-            act,
-            time=now,
-            actor=ws.actor,
-            removed=_counted(chosen),
-            stores={s.store: str(s.oldest_event or "") for s in verification.stores},
-            overdue=len(verification.overdue),
+            "purge done" if run.verification.clean else "purge incomplete",
+            time=run.now,
+            actor=run.ws.actor,
+            purge=run.id,
+            intents=unfinished(run.ws),
+            removed=_counted(run.chosen),
+            stores={s.store: str(s.oldest_event or "") for s in run.verification.stores},
+            overdue=len(run.verification.overdue),
         )
-    if not verification.clean:
-        raise Overdue(sentence(verification))
-    return Purge(chosen, verification)
+
+
+STEPS: tuple[tuple[str, Callable[[Run], None]], ...] = (
+    ("plan", _choose),
+    ("intent", _intend),
+    ("mark", _mark),
+    ("keys", _destroy_keys),
+    ("unlink", _unlink),
+    ("forget", _forget),
+    ("segments", _drop_segments),
+    ("scrub", _scrub),
+    ("look", _look),
+    ("say", _say),
+)
+"""A purge from its first word to its last; each step may be done again after a kill."""
 
 
 def verify(ws: Workspace, now: datetime) -> Verification:
@@ -201,51 +296,80 @@ def verify(ws: Workspace, now: datetime) -> Verification:
     Raises UnsafeDeletion under a clock behind what is known: it would call overdue data young.
     """
     refuse_the_past(ws, now)
-    keys = _keys()
-    retention = ws.settings.retention
-    ceiling = first_day_kept(now, None)
-    found: dict[str, list[tuple[str, witness.Seen]]] = {s.name: [] for s in STORES}
-    found["unclaimed"] = []
-    for relative, path in witness.files(ws.folder):
-        store = _store_of(ws, relative, path)
-        limit = _store_limit(store, keys, retention, now) if store else ceiling
-        seen = witness.look(path, store, limit)
-        found[store.name if store else "unclaimed"].append((relative, seen))
-    stores, overdue = [], []
-    for name, looks in found.items():
-        stores.append(
-            StoreState(
-                store=name,
-                files=len(looks),
-                rows=sum(s.rows for _, s in looks),
-                oldest_event=min((s.oldest for _, s in looks if s.oldest), default=None),
-                overdue_rows=sum(s.overdue for _, s in looks),
-                unreadable=[f"{path}: {s.unreadable}" for path, s in looks if s.unreadable],
-            )
-        )
-        overdue += [
-            f"{path}: {s.overdue} of {s.rows}, from {s.oldest}" for path, s in looks if s.overdue
-        ]
-    return Verification(now, ceiling, stores, overdue)
+    with ws.state.read() as connection:
+        live = [p for name in DATASETS for p in catalogue.parts(connection, name)]
+    ws.keys.require(part.key for part in live)
+    limits = {s.name: _store_limit(s, ws.settings.retention, now) for s in STORES}
+    found = verify_site(ws.folder, now, limits, _configuration(ws), _opener(ws))
+    over = spent_keys(ws, now)
+    return _with_keys(found, over) if over else found
 
 
-def sentence(verification: Verification) -> str:
-    """What a verification found, for a person."""
-    lines = [f"overdue: {entry}" for entry in verification.overdue]
-    lines += [f"not readable: {path}" for s in verification.stores for path in s.unreadable]
-    if not lines:
-        return f"Nothing older than {verification.limit} was found in any store."
-    head = f"Not clean as of {verification.as_of:%Y-%m-%d}: data before {verification.limit} is left, or a file could not be looked into."
-    return "\n".join(
-        [head, *lines, "Run `fairwatch retention purge`; remove by hand what no store claims."]
+def _opener(ws: Workspace) -> Opener:
+    """How the witness opens a partition: by its day's key, which may be gone for good."""
+
+    def opened(path: Path) -> pq.ParquetFile:
+        try:
+            return ws.keys.open(path)
+        except NoKey as error:
+            raise Closed(f"no key (destroyed): {error}") from None
+
+    return opened
+
+
+def spent_keys(ws: Workspace, now: datetime) -> list[str]:
+    """Day keys nobody needs any more by the catalogue and by what is kept how long."""
+    first = {
+        name: first_day_kept(now, keep_days(ws.settings.retention, dataset.keep))
+        for name, dataset in DATASETS.items()
+    }
+    with ws.state.read() as connection:
+        return spent(connection, ws.keys.ring, first)
+
+
+def _with_keys(found: Verification, over: Sequence[str]) -> Verification:
+    """A look that also found keys of days that are over."""
+    stores = [
+        replace(s, overdue_rows=s.overdue_rows + len(over)) if s.store == "keys" else s
+        for s in found.stores
+    ]
+    told = [f"keys/ring.db: the key {id_} of a day that is over" for id_ in over]
+    return replace(found, stores=stores, overdue=[*found.overdue, *told])
+
+
+def unfinished(ws: Workspace) -> list[str]:
+    """Purges that said what they would do and never that it was done, oldest first."""
+    open_: list[str] = []
+    for line in ws.ledger.lines():
+        if line.act["act"] == "purge intent" and "purge" in line.act:
+            open_ += [] if line.act["purge"] in open_ else [line.act["purge"]]
+        elif line.act["act"] == "purge done":
+            open_ = []
+    return open_
+
+
+def _stopped(step: str, error: Exception) -> str:
+    why = str(getattr(error, "orig", None) or error).splitlines()[0]
+    return (
+        f"The purge stopped at the step `{step}`: {why}. Nothing is said to be gone; free space on "
+        f"the disk or mend the folder's rights, and run it again: it goes on from there."
     )
 
 
-def _store_of(ws: Workspace, relative: str, path: Path) -> Store | None:
-    """The store that claims a file; a policy or list may stand in a folder of its own."""
-    if path in ws.config_files:
-        return next(s for s in STORES if s.name == "configuration")
-    return witness.claimed_by(relative)
+def _condemned(ws: Workspace) -> list[str]:
+    """Paths of partitions that are being purged."""
+    with ws.state.read() as connection:
+        return [
+            part.path
+            for name in DATASETS
+            for part in catalogue.parts(connection, name, state="purging")
+        ]
+
+
+def _configuration(ws: Workspace) -> set[str]:
+    """Files written by hand, relative to the site; one outside it is nobody's to look into."""
+    inside = [p for p in ws.config_files if p.is_relative_to(ws.folder)]
+    return {str(p.relative_to(ws.folder)) for p in inside}
 
 
 def _keys() -> dict[str, str]:
@@ -256,14 +380,13 @@ def _keys() -> dict[str, str]:
     }
 
 
-def _store_limit(store: Store, keys: dict[str, str], retention: Retention, now: datetime) -> date:
-    key = keys.get(store.name)
-    return first_day_kept(now, keep_days(retention, key) if key else None)
+def _store_limit(store: Store, retention: Retention, now: datetime) -> date:
+    return first_day_kept(now, keep_days(retention, store.keep) if store.keep else None)
 
 
 def _limits(ws: Workspace, now: datetime) -> dict[str, str]:
     retention = ws.settings.retention
-    return {s.name: _store_limit(s, _keys(), retention, now).isoformat() for s in STORES if s.keep}
+    return {s.name: _store_limit(s, retention, now).isoformat() for s in STORES if s.keep}
 
 
 def _aged_rows(connection: Any) -> list[Item]:
@@ -301,28 +424,6 @@ def _delete_rows(change: Any, ws: Workspace, now: datetime) -> dict[str, int]:
     return gone
 
 
-def _unlink(ws: Workspace, items: Sequence[Item]) -> None:
-    """Files of partitions being purged (also of a purge that was cut short), and aged files."""
-    with ws.state.read() as connection:
-        condemned = [
-            p.path for name in DATASETS for p in catalogue.parts(connection, name, state="purging")
-        ]
-    for relative in [*condemned, *(i.name for i in items)]:
-        path = ws.folder / relative
-        try:
-            if path.parent.exists():
-                remove(path)
-        except OSError as error:
-            raise Overdue(
-                f"{relative}: cannot be removed: {error.strerror}. Nothing is said to be gone; "
-                f"mend this and run the purge again."
-            ) from None
-    with ws.state.change() as change:
-        catalogue.forget(change.connection, condemned)
-    with ws.state.read() as connection:
-        sweep(connection, ws.folder)
-
-
 def _guard_share(ws: Workspace, decisions: Sequence[Decision], confirmed: bool) -> None:
     """Refuse to delete most of the lake at once: a typo in the settings looks like that."""
     rows = [d for d in decisions if d.item.store == "events"]
@@ -340,16 +441,28 @@ def _guard_share(ws: Workspace, decisions: Sequence[Decision], confirmed: bool) 
 def _segment_start(path: Path) -> date:
     with path.open("rb") as file:
         first = file.readline()
-    days = witness.days(first[first.rfind(b'"time"') :])
-    return min(days, default=date.fromisoformat(f"{path.stem}-01"))
+    found = iso_days(first[first.rfind(b'"time"') :])
+    return min(found, default=date.fromisoformat(f"{path.stem}-01"))
 
 
 def _told(items: Sequence[Item]) -> list[dict[str, Any]]:
-    """Items as the ledger tells them: no names of people are in them."""
+    """Items as the ledger tells them, and certificates by it; what is not known is left out."""
     return [
-        {"store": i.store, "name": i.name, "rows": i.rows, "oldest": i.oldest.isoformat()}
+        {
+            key: value
+            for key, value in {**asdict(i), "oldest": i.oldest.isoformat()}.items()
+            if value
+        }
         for i in items
     ]
+
+
+def _sealed(ws: Workspace, item: Item) -> Item:
+    """An item with the digest of its file, while there is one."""
+    path = ws.folder / item.name
+    if item.kind not in ("file", "segment") or not path.is_file():
+        return item
+    return replace(item, sha256=sha256(path))
 
 
 def _counted(items: Sequence[Item]) -> dict[str, dict[str, int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import os
 import re
 import traceback
 from collections.abc import Callable, Iterator
@@ -60,7 +61,7 @@ def run_one(
         believe_clock(ws, clock())
         _take_up(ws, clock())
         if name in JOBS:  # it begins: an alarm that it could not is over
-            _settled(ws, name)
+            settled(ws, name)
         ws.note_settings(clock())
         for step in steps:
             try:
@@ -68,7 +69,7 @@ def run_one(
             except (OSError, SQLAlchemyError) as error:
                 # A full disk, most of all: the other steps are still tried, a purge makes room.
                 result = Done(step.name, "failed", f"its run cannot be written down: {_why(error)}")
-                _alarm(ws, step.name, result.message, clock())
+                alarm(ws, step.name, result.message, clock())
             done.append(result)
             told(result)
     if bugs:
@@ -99,9 +100,9 @@ def _run_step(ws: Workspace, job: str, step: Step, clock: Clock, bugs: list[Exce
         result = Done(step.name, "failed", told)
     _finish(ws, id_, result, clock())
     if result.outcome == "done":
-        _settled(ws, step.name)
+        settled(ws, step.name)
     else:
-        _alarm(ws, step.name, result.message, clock())
+        alarm(ws, step.name, result.message, clock())
     return result
 
 
@@ -125,7 +126,7 @@ def _take_up(ws: Workspace, now: datetime) -> None:
         )
 
 
-def _alarm(ws: Workspace, key: str, message: str, now: datetime) -> None:
+def alarm(ws: Workspace, key: str, message: str, now: datetime) -> None:
     """Mail IT the first time a step fails; the same failure is silent until the step succeeds."""
     with ws.state.read() as connection:
         raised = connection.execute(select(ALARM.c.key).where(ALARM.c.key == key)).scalar()
@@ -145,7 +146,8 @@ def _why(error: Exception) -> str:
     return str(getattr(error, "orig", None) or error).splitlines()[0]
 
 
-def _settled(ws: Workspace, key: str) -> None:
+def settled(ws: Workspace, key: str) -> None:
+    """What was alarmed about is mended."""
     with ws.state.change() as change:
         change.execute(ALARM.delete().where(ALARM.c.key == key))
 
@@ -158,7 +160,7 @@ def fire(site: str, job: str, actor: str) -> None:
     """
     folder = Path(site)
     try:
-        ws = open_site(folder, actor)
+        ws = open_site(folder, actor, os.environ)
         try:
             run_one(ws, job, _now)
         except Locked as error:
@@ -180,7 +182,7 @@ def _not_run(ws: Workspace, job: str, why: str, now: datetime) -> None:
             )
         )
     _finish(ws, made.inserted_primary_key[0], Done(job, "failed", why), now)
-    _alarm(ws, job, why, now)
+    alarm(ws, job, why, now)
 
 
 def _complain(folder: Path, told: str, trace: str = "") -> None:

@@ -3,7 +3,8 @@
 import fcntl
 import hashlib
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -17,9 +18,18 @@ from config.leave import Leave, read_leave
 from config.lists.listfile import imported, list_files
 from config.people import People, read_people
 from config.policy import Policy
-from config.settings import Settings
+from config.settings import Encryption, Settings
 from config.sitelist import SiteList, site_list
 from errors import Locked, NoSuchThing
+from lake.keys import DayKeys
+from lake.master import (
+    CommandCustody,
+    Custody,
+    EnvironmentCustody,
+    FileCustody,
+    KeyringCustody,
+)
+from lake.ring import Ring
 from ledger import Ledger
 from state.store import State
 from state.tables import META
@@ -39,6 +49,7 @@ class Workspace:
     sites: SiteList
     state: State
     ledger: Ledger
+    keys: DayKeys
     actor: str
 
     @cached_property
@@ -103,10 +114,10 @@ class Workspace:
         return replace(self, actor=actor)
 
 
-def open_site(folder: Path, actor: str) -> Workspace:
+def open_site(folder: Path, actor: str, environment: Mapping[str, str] | None = None) -> Workspace:
     """Read a site folder's settings and open its stores.
 
-    Raises NoSuchThing where there is no fairwatch.yaml, BadConfiguration for what stands in it.
+    `environment`: where a master key may stand that no file holds. Raises NoSuchThing where there is no fairwatch.yaml, BadConfiguration for what stands in it.
     """
     folder = folder.resolve()
     if not (folder / SETTINGS).is_file():
@@ -137,8 +148,30 @@ def open_site(folder: Path, actor: str) -> Workspace:
         ),
         state=state,
         ledger=ledger,
+        keys=day_keys(folder, settings.encryption, environment or {}),
         actor=actor,
     )
+
+
+def day_keys(folder: Path, chosen: Encryption | None, environment: Mapping[str, str]) -> DayKeys:
+    """A site's day keys, the master key still locked: it is asked for when the first is needed."""
+    ring = Ring(folder / "keys" / "ring.db")
+    sealing = chosen is not None and chosen.enabled
+    return DayKeys(ring, _custody(folder, chosen, environment), sealing=sealing)
+
+
+def _custody(
+    folder: Path, chosen: Encryption | None, environment: Mapping[str, str]
+) -> Custody | None:
+    if chosen is None:
+        return None
+    if chosen.key_file is not None:
+        return FileCustody(Path(os.path.normpath(folder / chosen.key_file)))
+    if chosen.key_variable is not None:
+        return EnvironmentCustody(chosen.key_variable, environment)
+    if chosen.keyring is not None:
+        return KeyringCustody(chosen.keyring)
+    return CommandCustody(chosen.key_command or [])
 
 
 def _digest(path: Path) -> str:

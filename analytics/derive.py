@@ -123,7 +123,7 @@ def _derive_day(ws: Workspace, day: date, now: datetime) -> bool:
     writers = []
     for dataset in wanted:
         # The inputs' digest in the name: a new version never meets the old one's file.
-        writer = PartWriter(ws.folder, dataset, day, made_from[:16])
+        writer = PartWriter(ws.folder, dataset, day, made_from[:16], ws.keys)
         writer.oldest = writer.newest = int(first.timestamp() * 1000)
         writer.write(tables[dataset.name])
         writers.append(writer)
@@ -140,8 +140,7 @@ def _answer(
 ) -> dict[str, pa.Table]:
     first, last = bounds
     method = method_on(day)
-    limits = ws.settings.limits
-    with Engine(ws.folder, threads=limits.threads, memory_mb=limits.memory_mb) as engine:
+    with Engine.of(ws) as engine:
         engine.view(EVENTS, inputs)
         for name, table in terms.tables(ws, day, policy).items():
             engine.table(name, table)

@@ -12,8 +12,14 @@ import pyarrow as pa
 
 from lake.catalogue import Part
 from lake.datasets import DATASETS, INSTANT, Dataset
+from lake.keys import DayKeys, plain
+from workspace import Workspace
 
 R = TypeVar("R")
+
+AT_HAND = 500_000
+"""Sealed rows that are opened once and held for all questions of an engine (some 50 MB); what is more is
+opened anew by each, a batch at a time."""
 
 TYPES = {
     pa.string(): "VARCHAR",
@@ -30,10 +36,13 @@ TYPES = {
 class Engine:
     """One DuckDB in memory, spilling into `work/`, closed with the `with` block."""
 
-    def __init__(self, site: Path, *, threads: int, memory_mb: int) -> None:
+    def __init__(
+        self, site: Path, *, threads: int, memory_mb: int, keys: DayKeys | None = None
+    ) -> None:
         self._site = site
+        self._keys = keys or plain(site)
         self._spill = site / "work" / "spill"
-        self._spill.mkdir(parents=True, exist_ok=True)
+        self._spill.mkdir(mode=0o700, parents=True, exist_ok=True)
         import duckdb  # here, since ingest needs none: 50 ms and 30 MB
 
         self.connection = duckdb.connect(
@@ -48,6 +57,12 @@ class Engine:
         self.connection.execute("SET enable_progress_bar = false")
         self.connection.execute("SET TimeZone = 'UTC'")
 
+    @classmethod
+    def of(cls, ws: Workspace) -> Self:
+        """An engine for a site, within its limits and with its keys."""
+        limits = ws.settings.limits
+        return cls(ws.folder, threads=limits.threads, memory_mb=limits.memory_mb, keys=ws.keys)
+
     def __enter__(self) -> Self:
         return self
 
@@ -55,18 +70,38 @@ class Engine:
         self.connection.close()
 
     def view(self, dataset: Dataset, parts: Sequence[Part]) -> None:
-        """Show these parts as a view with the dataset's name."""
-        paths = [str(self._site / part.path) for part in parts]
-        if not paths:
+        """Show these parts, sealed and plain ones, as a view with the dataset's name.
+
+        Raises NoKey where the key of a sealed part is not at hand.
+        """
+        self._keys.require(part.key for part in parts)
+        sealed = [self._site / part.path for part in parts if part.key is not None]
+        unsealed = [str(self._site / part.path) for part in parts if part.key is None]
+        if (
+            sealed
+        ):  # by Arrow: of what Arrow sealed, DuckDB's own reader opens a column's first page
+            opened = self._keys.dataset(sealed, dataset.schema)
+            if sum(part.rows for part in parts if part.key is not None) <= AT_HAND:
+                opened = opened.to_table()
+            self.connection.register(f"sealed_{dataset.name}", opened)
+        if unsealed:
+            self._unsealed(dataset, unsealed).create_view(f"plain_{dataset.name}", replace=True)
+        views = [*(["sealed"] if sealed else []), *(["plain"] if unsealed else [])]
+        if not views:
             self.table(dataset.name, dataset.schema.empty_table())
             return
+        both = " UNION ALL BY NAME ".join(f"FROM {view}_{dataset.name}" for view in views)
+        self.connection.sql(both).create_view(dataset.name, replace=True)
+
+    def _unsealed(self, dataset: Dataset, paths: list[str]) -> Any:
+        """Plain parts by DuckDB's own reader."""
         rows = self.connection.read_parquet(paths, union_by_name=True)
         # Parts written before a column was there.
         missing = [f for f in dataset.schema if f.name not in rows.columns]
         if missing:
             new = [f'NULL::{_type(f.type)} AS "{f.name}"' for f in missing]
             rows = rows.project(", ".join(["*", *new]))
-        rows.create_view(dataset.name, replace=True)
+        return rows
 
     def table(self, name: str, rows: pa.Table) -> None:
         """Make a small table of rows at hand, a policy's hours for example."""

@@ -89,7 +89,6 @@ def impact(ws: Workspace, changed: Sequence[Changed]) -> list[Impact]:
 def _events(ws: Workspace) -> Iterator[Engine]:
     with ws.state.read() as connection:
         parts = catalogue.parts(connection, EVENTS.name)
-    limits = ws.settings.limits
-    with Engine(ws.folder, threads=limits.threads, memory_mb=limits.memory_mb) as engine:
+    with Engine.of(ws) as engine:
         engine.view(EVENTS, parts)
         yield engine

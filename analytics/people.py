@@ -133,9 +133,8 @@ def log_lines(ws: Workspace, first: date, last: date, person: str) -> list[Event
     """The stored log lines that name a service of the policy's categories, oldest first."""
     start, end = day_bounds(first, ws.settings.zone)[0], day_bounds(last, ws.settings.zone)[1]
     days = [start.date() + timedelta(days=i) for i in range((end.date() - start.date()).days + 1)]
-    limits = ws.settings.limits
     with (
-        Engine(ws.folder, threads=limits.threads, memory_mb=limits.memory_mb) as engine,
+        Engine.of(ws) as engine,
         ws.state.read() as connection,
     ):
         engine.view(EVENTS, catalogue.parts(connection, EVENTS.name, days))

@@ -155,9 +155,8 @@ class TallySum:
 def opened(ws: Workspace, first: date, last: date) -> Iterator[Engine]:
     """An engine over the derived datasets of local days `first` to `last`."""
     days = [first + timedelta(days=i) for i in range((last - first).days + 1)]
-    limits = ws.settings.limits
     with (
-        Engine(ws.folder, threads=limits.threads, memory_mb=limits.memory_mb) as engine,
+        Engine.of(ws) as engine,
         ws.state.read() as connection,
     ):
         for dataset in (ACTIVITY, USAGE, TALLY, BLOCKED, FEED):

@@ -95,7 +95,7 @@ def machine(*more: str) -> str:
 
 def publish(name: str, title: str, options: Sequence[str], *parts: str) -> None:
     """Print a result and write it to bench/results."""
-    words = " ".join(("python", f"bench/{name}_speed.py", *options))
+    words = " ".join(("python", f"bench/{Path(sys.argv[0]).name}", *options))
     text = "\n".join((f"# {title}\n", f"`{words}`\n", *parts))
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.md").write_text(text, "utf-8")

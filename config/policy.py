@@ -89,6 +89,7 @@ class Policy(Model):
     notice: Notice
     applies_to: list[str]
     clauses: dict[str, str]
+    retention: str | None = None
     purposes: list[str]
     reasons: list[Reason]
     categories: list[str]
@@ -108,6 +109,7 @@ class Policy(Model):
         cited += [(f"reason {r.id}", r.clause) for r in self.reasons]
         cited += [("own_devices", o.clause) for o in self.own_devices]
         cited += [("blocked", b.clause) for b in self.blocked if b.clause]
+        cited += [("retention", self.retention)] if self.retention else []
         for what, clause in cited:
             if clause not in self.clauses:
                 raise ValueError(

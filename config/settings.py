@@ -50,10 +50,19 @@ def _network(text: str) -> str:
         raise ValueError("expected an address or a network such as 10.20.0.0/24") from None
 
 
+def _days(value: Any) -> int:
+    """`30 days` as a number; a backup may outlive the year."""
+    match = re.fullmatch(r"(\d{1,4}) days?", str(value))
+    if not match or not int(match[1]):
+        raise ValueError("expected a number of days such as `30 days`")
+    return int(match[1])
+
+
 LENGTHS = {"minute": 60, "hour": 3600, "day": 86_400}
 Length = Annotated[int, BeforeValidator(_length)]
 Network = Annotated[str, AfterValidator(_network)]
 Zone = Annotated[str, AfterValidator(_zone)]
+Days = Annotated[int, BeforeValidator(_days)]
 Keep = Annotated[int | None, BeforeValidator(_keep)]
 Clock = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
 Weekday = Annotated[str, Field(pattern=r"^(mon|tue|wed|thu|fri|sat|sun) ([01]\d|2[0-3]):[0-5]\d$")]
@@ -213,6 +222,7 @@ class Retention(Model):
     cases: Keep = None
     logs: Keep = None
     ledger: Keep = None
+    certificates: Keep = None
     largest_share: float = Field(0.5, gt=0, le=1)
 
 
@@ -235,6 +245,56 @@ class Mail(Model):
         if self.user and not self.password_file:
             raise ValueError("expected `password_file` beside `user`")
         return self
+
+
+class Encryption(Model):
+    """Whether partitions are sealed with day keys, and where the master key that wraps them is kept."""
+
+    enabled: bool = True
+    key_file: Path | None = None
+    key_variable: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    keyring: str | None = Field(None, min_length=1)
+    key_command: list[str] | None = Field(None, min_length=1)
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "Encryption":
+        named = [self.key_file, self.key_variable, self.keyring, self.key_command]
+        if sum(place is not None for place in named) != 1:
+            raise ValueError(
+                "expected one of `key_file`, `key_variable`, `keyring` and `key_command`: where the "
+                "master key is kept (with `enabled: false` too, for the days sealed before)"
+            )
+        return self
+
+
+class Officer(Model):
+    """The data protection officer, who gets certificates, and checkpoints where `mail` says so."""
+
+    name: str = Field(min_length=1)
+    email: str = Field(min_length=3)
+    mail: Literal["certificates", "all"] = "certificates"
+
+
+class Authority(Model):
+    """A time stamp authority (RFC 3161), and the certificate its answers are checked by."""
+
+    url: str = Field(pattern=r"^https?://[^\s@]+$")
+    ca_file: Path
+
+
+class Checkpoints(Model):
+    """Where checkpoints of the ledger go: out of reach of whoever can write to this machine."""
+
+    folder: Path | None = None
+    timestamp: Authority | None = None
+
+
+class Backup(Model):
+    """A backup that may hold what was deleted here: what it is, where it lies, how long it keeps."""
+
+    name: str = Field(min_length=1)
+    place: str = Field(min_length=1)
+    keeps: Days
 
 
 class Timetable(Model):
@@ -270,7 +330,11 @@ class Settings(Model):
     device_category: Literal["witness", "decides"] = "witness"
     store: Store = Store()
     retention: Retention = Retention()
+    encryption: Encryption | None = None
     mail: Mail | None = None
+    dpo: Officer | None = None
+    checkpoints: Checkpoints = Checkpoints()
+    backups: list[Backup] = []
     schedule: Timetable = Timetable()
     limits: Limits = Limits()
     state: str | None = None

@@ -17,9 +17,10 @@ import pyarrow.compute as pc
 from config.settings import Source
 from errors import BadConfiguration, UnreadableInput
 from ingest.arrival import LocalFile, Origin, unfolded
-from ingest.events import host_of, split_urls
+from ingest.events import host_of
 from ingest.formats import Format, Given, recognise
 from ingest.formats.block import Block, Fold, Parsed, masked
+from ingest.formats.slashes import Slashed
 from ingest.reading import from_the_start, parse, prepare
 from ingest.streams import Piece, Stream
 
@@ -289,7 +290,9 @@ def normalised(piece: Piece, parsed: Parsed, *, keep_url: bool) -> Iterator[dict
     if not table.num_rows:
         return
     url = table["url"].combine_chunks()
-    authorities, paths = split_urls(url.dictionary)
+    cut = Slashed(url.dictionary)
+    paths = cut.paths(np.arange(len(cut)))
+    authorities, paths = cut.authorities(), pc.if_else(pa.array(cut.schemed), paths, None)
     places = [
         _place(u, a, p)
         for u, a, p in zip(

@@ -4,13 +4,11 @@ import errno
 import shutil
 import sys
 import traceback
-from importlib.abc import MetaPathFinder
 from io import TextIOWrapper
 from pathlib import Path
 from threading import Event
-from typing import Annotated, Any
+from typing import Annotated
 
-import pyarrow as pa
 import typer
 
 import scheduler
@@ -18,7 +16,7 @@ from analytics.people import ActivityRow, UsageRow, activity, usage
 from analytics.questions import feed_gaps
 from clock import believe_clock
 from errors import EXPECTED, CannotWrite, FairwatchError, UnreadableInput, WrongUsage
-from fairwatch import answers, check, demo, doctor, explain, lines, place, show, start
+from fairwatch import answers, check, demo, doctor, explain, keys, lines, place, show, start
 from fairwatch.check import Assumed
 from fairwatch.groups import GROUPS
 from fairwatch.options import (
@@ -65,10 +63,14 @@ def init(
     policy: Annotated[str, typer.Option(help="b3 or bcw-hub.")],
     name: Annotated[str | None, typer.Option(help="The organisation's name.")] = None,
     timezone: Annotated[str | None, typer.Option(help="Its time zone.")] = None,
+    key_file: Annotated[
+        Path | None, typer.Option(help="The master key's; else beside DIR, as DIR.master.key.")
+    ] = None,
 ) -> None:
     """Write fairwatch.yaml, policy.yaml and people.csv, all commented; never over existing ones."""
-    for path in start.init(folder, policy, name=name, timezone=timezone):
+    for path in start.init(folder, policy, name=name, timezone=timezone, key_file=key_file):
         show.say(f"wrote {path}")
+    show.say(keys.advice(place.opened(folder)))
     show.say(
         "Next: put your sources, people and numbers into these files, then `fairwatch doctor`."
     )
@@ -237,30 +239,8 @@ def exit_codes(json_: AsJson = False) -> None:
     show.as_json(dict(codes)) if json_ else show.table("Exit codes", ("code", "meaning"), codes)
 
 
-class _Unseen(MetaPathFinder):
-    """Says that pandas is not there."""
-
-    def find_spec(self, fullname: str, path: Any, target: Any = None) -> None:
-        if fullname == "pandas":
-            raise ModuleNotFoundError(fullname)
-
-
-def _without_pandas() -> None:
-    """Keep Arrow from importing pandas, 0.2 seconds and 40 MB, at the first value it is handed.
-
-    It asks once whether pandas is there, and again only where a conversion to pandas is called for.
-    """
-    unseen = _Unseen()
-    sys.meta_path.insert(0, unseen)
-    try:
-        pa.scalar(None)
-    finally:
-        sys.meta_path.remove(unseen)
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Run a command; expected failures are a sentence and a code, never a trace."""
-    _without_pandas()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a terminal that cannot show a letter is no failure
             stream.reconfigure(errors="backslashreplace")

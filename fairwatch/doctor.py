@@ -1,5 +1,6 @@
 """`fairwatch doctor`: what is wrong with this installation, and how to mend it."""
 
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -10,10 +11,14 @@ from pathlib import Path
 
 from errors import BadConfiguration, FairwatchError, NoSuchThing
 from fairwatch import place, show
+from fairwatch.keys import standing
 from ingest.arrival import Fault
 from ingest.discover import discover, release
 from ingest.identity import known_identities
 from lake.age import first_day_kept
+from lake.master import CommandCustody, FileCustody
+from proofs.signing import PRIVATE
+from reports import checkpoints
 from scheduler import keep_trace, wordless
 from workspace import Workspace, open_site
 
@@ -40,11 +45,11 @@ def examine(folder: Path, now: datetime, actor: str, json_: bool) -> None:
         )
     found = [*_machine(folder)]
     try:
-        ws = open_site(folder, actor)
+        ws = open_site(folder, actor, os.environ)
     except FairwatchError as error:
         found.append(Complaint("settings", "wrong", str(error)))
     else:
-        for check in (_sources, _people, _addresses, _policy, _names, _mail, _ledger):
+        for check in (_sources, _people, _addresses, _policy, _names, _mail, _keys, _ledger, _key):
             found += [*check(ws, now)]
     if json_:
         show.as_json({"checks": found})
@@ -167,12 +172,58 @@ def _mail(ws: Workspace, _: datetime) -> Iterator[Complaint]:
         yield Complaint("mail", "ok", f"{mail.host}:{mail.port}, {mail.security}")
 
 
+def _keys(ws: Workspace, _: datetime) -> Iterator[Complaint]:
+    """Whether what is stored is sealed, and whether the key of it can be lost, or found with it."""
+    now, custody = standing(ws), ws.keys.custody
+    if not now.sealing:
+        told = "off: what is purged here can still be read in every backup (docs/keys.md)"
+        yield Complaint("encryption", "warning", told)
+    if now.master is None:
+        return
+    try:
+        ws.keys.unlock()
+    except FairwatchError as error:
+        yield Complaint("master key", "wrong", str(error))
+        return
+    if isinstance(custody, FileCustody):
+        yield from _key_file(ws, custody.path)
+    if now.copied is None and not isinstance(custody, CommandCustody):
+        told = "no copy of it was ever shown; lost, nothing here can be read: fairwatch keys confirm COPY"  # fmt: skip
+        yield Complaint("copy of the master key", "warning", told)
+    told = f"{now.day_keys} day keys, {now.sealed_parts} partitions sealed, {now.plain_parts} plain"
+    yield Complaint("keys", "ok", f"master key {now.master}, {now.place}; {told}")
+
+
+def _key_file(ws: Workspace, path: Path) -> Iterator[Complaint]:
+    if path.stat().st_mode & 0o077:
+        yield Complaint("master key", "wrong", f"others can read it: chmod 600 {path}")
+    if path.is_relative_to(ws.folder):
+        told = f"{path} lies in the site folder: who has a backup of it has the key as well; move it out"  # fmt: skip
+        yield Complaint("master key", "warning", told)
+
+
 def _ledger(ws: Workspace, _: datetime) -> Iterator[Complaint]:
     try:
-        lines, head = ws.ledger.verify(ws.state.noted())
-        yield Complaint("ledger", "ok", f"{lines} acts, head {head[:12]}…")
+        found = checkpoints.verify(ws)
+        told = f"{found.lines} acts, {found.checkpoints} checkpoints, head {found.head[:12]}…"
+        yield Complaint("ledger", "ok", told)
     except FairwatchError as error:
         yield Complaint("ledger", "wrong", str(error))
+    for gap in checkpoints.gaps(ws):
+        yield Complaint("checkpoints", "warning", gap)
+    folder = ws.settings.checkpoints.folder
+    if folder is not None and not (ws.folder / folder).is_dir():
+        yield Complaint("checkpoints", "wrong", f"{folder}: is not there; is it mounted?")
+
+
+def _key(ws: Workspace, _: datetime) -> Iterator[Complaint]:
+    path = ws.folder / checkpoints.KEYS / PRIVATE
+    if not path.exists():
+        yield Complaint("signing key", "ok", "none yet; the first checkpoint makes one")
+    elif path.stat().st_mode & 0o077:
+        yield Complaint("signing key", "wrong", f"others may read {path}: chmod 600 {path}")
+    else:
+        yield Complaint("signing key", "ok", str(path))
 
 
 def site_if_any(site: Path | None) -> Workspace | None:

@@ -1,6 +1,7 @@
 """Commands in groups: managers' reports, cases, evidence, the year, the ledger."""
 
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -8,9 +9,11 @@ from typing import Annotated
 import typer
 
 import retention
+import scheduler
 from errors import Overdue
 from fairwatch import answers, doctor, place, show
 from fairwatch.findings import findings_app
+from fairwatch.keys import keys_app
 from fairwatch.lists import lists_app
 from fairwatch.options import (
     ROUTINE,
@@ -28,15 +31,16 @@ from fairwatch.options import (
     week_of,
 )
 from fairwatch.people import people_app
+from fairwatch.proving import ledger_app
 from lake.files import sha256
-from reports import cases, evidence, mail
+from reports import bundle, cases, certificate, evidence, mail
 from reports.weekly import index, weekly
+from workspace import Workspace
 
 report_app = typer.Typer(help="Managers' summaries.", no_args_is_help=True)
 case_app = typer.Typer(help="The documented way to a named person's data.", no_args_is_help=True)
 evidence_app = typer.Typer(help="Sealed packs for approved cases.", no_args_is_help=True)
 retention_app = typer.Typer(help="The year: plan, purge, verify.", no_args_is_help=True)
-ledger_app = typer.Typer(help="Who did what.", no_args_is_help=True)
 GROUPS = {
     "findings": findings_app,
     "report": report_app,
@@ -44,6 +48,7 @@ GROUPS = {
     "evidence": evidence_app,
     "retention": retention_app,
     "ledger": ledger_app,
+    "keys": keys_app,
     "lists": lists_app,
     "people": people_app,
 }
@@ -148,37 +153,71 @@ def retention_plan(
 def retention_purge(confirm: Confirm = False, json_: AsJson = False, site: Site = None) -> None:
     """Remove what is past its limit; says done only after a fresh look."""
     ws = place.opened(site)
-    with ws.alone():
+    with ws.alone(), _told_if_it_fails(ws, "purge"):
         ws.note_settings(place.now())
-        done = retention.purge(ws, place.now(), confirmed=confirm)
+        done, issued = bundle.purge_certified(ws, place.now(), confirmed=confirm)
         index(ws)
     told = retention.sentence(done.verification)
-    show.as_json({"removed": done.removed, **done.verification.as_json()}) if json_ else show.say(f"{len(done.removed)} items removed. {told}")  # fmt: skip
+    if json_:
+        show.as_json({"removed": done.removed, **done.verification.as_json(),
+                      "certificate": issued.path})  # fmt: skip
+    else:
+        show.say(f"{len(done.removed)} items removed. {told}\nCertificate: {issued.path}")
+    issued.refuse_undelivered()
+
+
+@retention_app.command("certificate")
+def retention_certificate(
+    purge: Annotated[
+        str | None,
+        typer.Option(
+            "--purge", help="The act of a purge, or `last`; without it: what is kept now."
+        ),
+    ] = None,
+    json_: AsJson = False,
+    site: Site = None,
+) -> None:
+    """A signed bundle: what was removed, what remains, what may be in backups until when."""
+    ws = opened(site)
+    with ws.alone():
+        of = certificate.newest(ws) if purge == "last" else purge
+        issued = bundle.certify(ws, place.now(), of)
+    if json_:
+        show.as_json({"path": issued.path, "sha256": issued.sha256, "mailed": issued.mailed,
+                      "checkpoint": issued.checkpoint.as_json(),
+                      "certificate": issued.certificate.as_json()})  # fmt: skip
+    else:
+        show.say(f"{issued.sha256}  {issued.path}")
+        show.say(f"mailed: {issued.mailed}" if issued.mailed else "mailed to nobody")
+        for gap in issued.checkpoint.gaps:
+            show.say(f"gap: {gap}")
+    issued.refuse_undelivered()
+    if not issued.certificate.clean:
+        raise Overdue(
+            "The certificate says that it is not clean; see `fairwatch retention verify`."
+        )
 
 
 @retention_app.command("verify")
 def retention_verify(json_: AsJson = False, site: Site = None) -> None:
     """Look for overdue event times inside every file of the site folder."""
-    found = retention.verify(place.opened(site), place.now())
-    answers.show_verification(found, json_)
-    if not found.clean:
-        raise Overdue(retention.sentence(found))
-
-
-@ledger_app.command("verify")
-def ledger_verify(json_: AsJson = False, site: Site = None) -> None:
-    """Check the whole chain; names the first line that does not fit."""
     ws = place.opened(site)
-    lines, head = ws.ledger.verify(ws.state.noted())
-    show.as_json({"lines": lines, "head": head, "whole": True}) if json_ else show.say(f"{lines} acts, unbroken; head {head}")  # fmt: skip
+    with _told_if_it_fails(ws, "verify"):
+        found = retention.verify(ws, place.now())
+        answers.show_verification(found, json_)
+        if not found.clean:
+            raise Overdue(retention.sentence(found))
 
 
-@ledger_app.command("export")
-def ledger_export(site: Site = None) -> None:
-    """All acts as JSON lines, as they stand in the segments."""
-    ws = place.opened(site)
-    for path in ws.ledger.segments():
-        sys.stdout.write(path.read_text("utf-8"))
+@contextmanager
+def _told_if_it_fails(ws: Workspace, step: str) -> Iterator[None]:
+    """What is overdue is mailed and stands in `status` also where a person found it."""
+    try:
+        yield
+    except Overdue as error:
+        scheduler.alarm(ws, step, str(error), place.now())
+        raise
+    scheduler.settled(ws, step)
 
 
 def _case(made: cases.Case, json_: bool, told: str) -> None:

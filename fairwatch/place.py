@@ -56,4 +56,4 @@ def named_site(words: Sequence[str]) -> Path | None:
 
 def opened(site: Path | None) -> Workspace:
     """The site folder, opened by whoever is typing."""
-    return open_site(find_site(site), actor())
+    return open_site(find_site(site), actor(), os.environ)

@@ -6,8 +6,13 @@ from pathlib import Path
 from config.document import read
 from config.settings import Settings
 from errors import AlreadyThere, WrongUsage
+from proofs.signing import Keys
+from workspace import day_keys
 
-FOLDERS = ("lake", "state", "ledger", "reports", "evidence", "logs", "work", "incoming")
+FOLDERS = (
+    *("lake", "state", "ledger", "checkpoints", "certificates", "reports", "evidence"),
+    *("logs", "work", "incoming"),
+)
 
 
 def policies() -> list[str]:
@@ -16,9 +21,16 @@ def policies() -> list[str]:
 
 
 def init(
-    folder: Path, policy: str, *, name: str | None = None, timezone: str | None = None
+    folder: Path,
+    policy: str,
+    *,
+    name: str | None = None,
+    timezone: str | None = None,
+    key_file: Path | None = None,
 ) -> list[Path]:
-    """Write fairwatch.yaml, policy.yaml and people.csv; never over files that are there.
+    """Write fairwatch.yaml, policy.yaml, people.csv and keys; never over what is there.
+
+    `key_file`: where the master key goes, relative to the folder; else beside the folder.
 
     Raises WrongUsage for an unknown policy, AlreadyThere where one of the files exists.
     """
@@ -31,6 +43,10 @@ def init(
         settings = settings.replace(
             "timezone: Europe/London  ", f"timezone: {_quoted(timezone)}  ", 1
         )
+    key_file = key_file or Path("..") / f"{folder.resolve().name}.master.key"
+    settings = settings.replace(
+        "key_file: ../fairwatch.master.key  ", f"key_file: {_quoted(str(key_file))}  ", 1
+    )
     content = {
         "fairwatch.yaml": settings,
         "policy.yaml": (_shipped() / "policies" / f"{policy}.yaml").read_text("utf-8"),
@@ -45,7 +61,11 @@ def init(
     folder.chmod(0o750)
     for file_name, text in content.items():
         (folder / file_name).write_text(text, "utf-8")
-    read(folder / "fairwatch.yaml", Settings)
+    chosen = read(folder / "fairwatch.yaml", Settings).encryption
+    day_keys(folder.resolve(), chosen, {}).unlock()
+    keys = Keys(folder / "keys")
+    if not keys.exist:
+        keys.make()
     return [folder / n for n in content]
 
 

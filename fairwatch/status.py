@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from analytics.questions import feed_gaps
 from lake import catalogue
 from lake.write import instant
-from retention import planned
+from retention import planned, unfinished
 from state.tables import ALARM, FILE, RUN
 from workspace import Workspace
 
@@ -75,10 +75,20 @@ def status(ws: Workspace, now: datetime) -> Status:
             for name, count, rows, rejected, last in files
         ],
         alarms=[f"{a.key}: {a.message}" for a in alarms],
-        overdue=[f"{d.item.store} {d.item.name}: {d.reason}" for d in planned(ws, now) if d.remove],
+        overdue=_overdue(ws, now),
         first_event=_iso(span[0]) if span else None,
         last_event=_iso(span[1]) if span else None,
     )
+
+
+def _overdue(ws: Workspace, now: datetime) -> list[str]:
+    """What is due by the plan, and purges that began and never said that they were done."""
+    due = [f"{d.item.store} {d.item.name}: {d.reason}" for d in planned(ws, now) if d.remove]
+    return due + [
+        f"the purge of {when} said what it would remove and never that it was done; run "
+        f"`fairwatch retention purge`"
+        for when in unfinished(ws)
+    ]
 
 
 def _recent_gaps(ws: Workspace, now: datetime, span: Sequence[int] | None) -> dict[str, list[str]]:

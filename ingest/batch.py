@@ -111,7 +111,7 @@ class Batch:
     def buffers(self) -> Buffers:
         """Rows of this run's files; named by the first of them."""
         if self._buffers is None:
-            self._buffers = Buffers(self.ws.folder, self._name)
+            self._buffers = Buffers(self.ws.folder, self._name, self.ws.keys)
         return self._buffers
 
     def number(self, stream: int | None) -> tuple[int, int]:

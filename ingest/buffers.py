@@ -7,9 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from ingest.events import sort_key
+from ingest.events import in_order
 from lake.catalogue import Part
 from lake.datasets import EVENTS, REJECTS
+from lake.keys import DayKeys
 from lake.write import PartWriter, instant
 
 GROUP_ROWS = 250_000
@@ -24,8 +25,8 @@ EPOCH = date(1970, 1, 1).toordinal()
 class Buffers:
     """Open partitions of one commit."""
 
-    def __init__(self, site: Path, name: str) -> None:
-        self._site, self._name = site, name
+    def __init__(self, site: Path, name: str, keys: DayKeys) -> None:
+        self._site, self._name, self._keys = site, name, keys
         self._commit = 0
         self._held: dict[int, list[pa.Table]] = {}
         self._rows: dict[int, int] = {}
@@ -98,7 +99,8 @@ class Buffers:
 
     def _writer(self, dataset: str, day: date) -> PartWriter:
         declared = EVENTS if dataset == EVENTS.name else REJECTS
-        return PartWriter(self._site, declared, day, f"{self._name}-{self._commit:04d}")
+        name = f"{self._name}-{self._commit:04d}"
+        return PartWriter(self._site, declared, day, name, self._keys)
 
 
 def _write(writer: PartWriter, pieces: list[pa.Table]) -> None:
@@ -106,4 +108,4 @@ def _write(writer: PartWriter, pieces: list[pa.Table]) -> None:
     table = pa.concat_tables(pieces)
     pieces.clear()
     table = table.unify_dictionaries().combine_chunks()
-    writer.write(table.take(sort_key(table)))
+    writer.write(in_order(table))

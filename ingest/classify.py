@@ -1,12 +1,15 @@
 """Host to service, role and category, once per distinct host; what is not named becomes `other`."""
 
 import re
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
+from threading import Lock
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from config.lists.device import OTHER as NO_CATEGORY
 from config.lists.device import Told, told
@@ -15,6 +18,8 @@ from config.sitelist import Judged, Service, SiteList
 
 LARGEST = 1_000_000
 OTHER = "other"
+
+IntArray = npt.NDArray[np.signedinteger[Any]]
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,24 @@ class Class:
 
 
 UNNAMED = Class()
-"""What most hosts are: one object, so that a block's classes are few to fold."""
+"""What most hosts are."""
+
+
+@dataclass
+class _Seen:
+    """Authorities and the places of their classes, of which each stands in the list once."""
+
+    places: dict[str, int] = field(default_factory=dict)
+    classes: list[Class] = field(default_factory=list)
+    _numbers: dict[Class, int] = field(default_factory=dict)
+
+    def add(self, authority: str, found: Class) -> int:
+        """Remember the class of an authority; its place."""
+        place = self._numbers.setdefault(found, len(self.classes))
+        if place == len(self.classes):
+            self.classes.append(found)
+        self.places[authority] = place
+        return place
 
 
 class Classifier:
@@ -47,7 +69,8 @@ class Classifier:
         self._other_hosts = other_hosts
         self.device_decides = device_decides
         self._known: dict[str, Class] = {}
-        self._authorities: dict[str, Class] = {}
+        self._seen = _Seen()
+        self._lock = Lock()
         self._others: dict[date, Classifier] = {}
         self.starts = np.array([_number(day) for day in sites.starts], np.int64)
 
@@ -75,18 +98,25 @@ class Classifier:
             found = self._known[host] = self._ask(host)
         return found
 
-    def of_authority(self, authority: str, host: str | None) -> Class:
-        """The class of a URL's authority, remembered: most come again in every block."""
-        found = self._authorities.get(authority)
-        if found is None:
-            if len(self._authorities) > LARGEST:
-                self._authorities.clear()
-            found = self._authorities[authority] = self.of(host or "")
-        return found
+    def of_authorities(
+        self, authorities: Sequence[str], host_of: Callable[[str], str | None]
+    ) -> tuple[list[Class], IntArray]:
+        """The classes of URLs' authorities, each once, and for each authority which of them it has.
 
-    def known(self, authority: str) -> Class | None:
-        """The class of an authority that was asked for before."""
-        return self._authorities.get(authority)
+        They are remembered: most come again in every block.
+        """
+        seen = self._seen
+        places = [*map(seen.places.get, authorities)]
+        fresh = [n for n, place in enumerate(places) if place is None] if None in places else []
+        if fresh:
+            with self._lock:
+                for n in fresh:
+                    authority = authorities[n]
+                    places[n] = seen.add(authority, self.of(host_of(authority) or ""))
+                if len(seen.places) > LARGEST:
+                    self._seen = _Seen()
+        found, codes = np.unique(np.array(places, np.int64), return_inverse=True)
+        return [seen.classes[n] for n in found.tolist()], codes
 
     def sensitive(self, host: str) -> bool:
         """Whether a host must never be named."""
@@ -140,20 +170,23 @@ FILE = re.compile(
 
 def path_role(path: str, service: Service) -> str:
     """`embed` or `share` by the service's paths, `file` by its ending, else `page`."""
-    if any(p.match(path) for p in _patterns(tuple(service.embed_paths))):
-        return "embed"
-    if any(p.match(path) for p in _patterns(tuple(service.share_paths))) or HANDOVER.search(path):
+    for role, pattern in _roles(tuple(service.embed_paths), tuple(service.share_paths)):
+        if pattern.match(path):
+            return role
+    if HANDOVER.search(path):
         return "share"
     return "file" if FILE.search(path) else "page"
 
 
 @cache
-def _patterns(paths: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
-    return tuple(_pattern(path) for path in paths)
+def _roles(embed: tuple[str, ...], share: tuple[str, ...]) -> list[tuple[str, re.Pattern[str]]]:
+    """The roles a service has paths for, each with what any of those paths begins with."""
+    named = (("embed", embed), ("share", share))
+    return [(role, re.compile("|".join(map(_pattern, paths)))) for role, paths in named if paths]
 
 
-def _pattern(path: str) -> re.Pattern[str]:
+def _pattern(path: str) -> str:
     """Whole segments; a trailing `*` is a plain prefix, `*` elsewhere stands within one segment."""
     prefix = path.endswith("*")
     body = "[^/]*".join(re.escape(piece) for piece in path.removesuffix("*").split("*"))
-    return re.compile(body if prefix else f"{body}(?:/|$)")
+    return body if prefix else f"{body}(?:/|$)"

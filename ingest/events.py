@@ -13,6 +13,7 @@ from config.method import methods
 from ingest.classify import OTHER, UNNAMED, Class, Classifier, path_role
 from ingest.formats.arrays import TEXT, codes_to_text, constant, encoded, text_of
 from ingest.formats.block import Parsed, Reject
+from ingest.formats.slashes import Slashed
 from ingest.identity import Identities
 from ingest.leases import NOBODY, Owners
 from lake.datasets import EVENTS
@@ -93,7 +94,6 @@ SUBTYPES = frozenset(
 """Subtypes kept by name; a server may write anything here, a host name included."""
 
 PATH_END = re.compile(r"[?#;]")
-AUTHORITY_END = np.frombuffer(b"?#", np.uint8)
 HOST_PORT = re.compile(r"^(?:[^@]*@)?(\[[0-9a-fA-F:.%]+\]|[^:\[\]]*)(?::(\d{1,5}))?$")
 
 
@@ -190,14 +190,10 @@ class Enricher:
         self, classifier: Classifier, url: pa.DictionaryArray, device: pa.DictionaryArray
     ) -> dict[str, pa.Array]:
         """Host, service, role, category, path_role and path from each distinct URL and device's word."""
-        authority, path = split_urls(url.dictionary)
-        hosts = authority.dictionary_encode()
+        cut = Slashed(url.dictionary)
+        hosts = cut.authorities().dictionary_encode()
         names = hosts.dictionary.to_pylist()
-        found = [classifier.known(a) or classifier.of_authority(a, host_of(a)[0]) for a in names]
-        # Most hosts share one class, the same object: fold by identity before anything is made.
-        identities = np.fromiter(map(id, found), np.int64, len(found))
-        _, first, codes = np.unique(identities, return_index=True, return_inverse=True)
-        every = [found[n] for n in first.tolist()]
+        every, codes = classifier.of_authorities(names, lambda authority: host_of(authority)[0])
         host_of_url = hosts.indices.to_numpy()
         of_url = codes[host_of_url]
         of_row, said = _witnessed(
@@ -211,7 +207,7 @@ class Enricher:
             name: codes_to_text(of_row, [getattr(c, name) for c in every])
             for name in ("host", "service", "role", "category")
         }
-        roles, kept = self._paths(classifier, every, of_url, path)
+        roles, kept = self._paths(classifier, every, of_url, cut)
         named = pc.is_valid(made["service"])
         made["device_category"] = said
         made["path_role"] = _where(named, codes_to_text(url.indices, roles))
@@ -223,20 +219,20 @@ class Enricher:
         return made
 
     def _paths(
-        self, classifier: Classifier, classes: list[Class], class_of_url: Any, path: pa.Array
+        self, classifier: Classifier, classes: list[Class], class_of_url: Any, urls: Slashed
     ) -> tuple[pa.StringArray, pa.StringArray]:
         """path_role and path of each distinct URL of a service; null of all others."""
         # A device may name hosts that no list knows: then every path is looked at.
         decides = classifier.device_decides
         named = np.array([decides or c.service is not None for c in classes], bool)
-        chosen = np.flatnonzero(named[class_of_url] & pc.is_valid(path).to_numpy(False))
-        texts = [PATH_END.split(p, maxsplit=1)[0] for p in path.take(chosen).to_pylist()]
+        chosen = np.flatnonzero(named[class_of_url] & urls.schemed)
+        texts = [PATH_END.split(p, maxsplit=1)[0] for p in urls.paths(chosen).to_pylist()]
         services = [classes[n].service or "" for n in class_of_url[chosen].tolist()]
         roles = [
             path_role(text, classifier.service(service))
             for text, service in zip(texts, services, strict=True)
         ]
-        at = np.full(len(path), -1)
+        at = np.full(len(urls), -1)
         at[chosen] = np.arange(len(chosen))
         spread = pa.array(at, mask=at < 0)
         return (
@@ -367,43 +363,18 @@ def compact(table: pa.Table) -> pa.Table:
         if not pa.types.is_dictionary(table.schema.field(at).type):
             continue
         column = encoded(table[name])
-        used = pc.drop_null(pc.unique(column.indices))
-        if len(used) < len(column.dictionary):
-            table = table.set_column(
-                at, name, codes_to_text(column.indices, _only(column.dictionary, used))
-            )
+        used = _used(column)
+        if not used.all():
+            words = pc.if_else(pa.array(used), column.dictionary, pa.scalar(None, pa.string()))
+            table = table.set_column(at, name, codes_to_text(column.indices, words))
     return table
 
 
-def _only(words: pa.StringArray, used: pa.Array) -> pa.StringArray:
-    """The words at these places, null elsewhere."""
-    keep = np.zeros(len(words), bool)
-    keep[used.to_numpy()] = True
-    return pc.if_else(pa.array(keep), words, pa.scalar(None, pa.string()))
-
-
-def split_urls(urls: pa.StringArray) -> tuple[pa.Array, pa.Array]:
-    """(authority, path with its slash or null) of URLs (their scheme may be missing) or of `host:port`."""
-    slashed = pc.fill_null(pc.match_substring(urls, "/"), False)  # most lines are CONNECT
-    authority, path = _split(urls.filter(slashed))
-    authority = pc.fill_null(pc.replace_with_mask(urls, slashed, authority), "")
-    if np.isin(np.frombuffer(authority.buffers()[2] or b"", np.uint8), AUTHORITY_END).any():
-        pieces = pc.split_pattern_regex(authority, r"[?#]", max_splits=1)
-        authority = pc.list_element(pieces, 0)
-    return authority, pc.replace_with_mask(pa.nulls(len(urls), pa.string()), slashed, path)
-
-
-def _split(urls: pa.StringArray) -> tuple[pa.Array, pa.Array]:
-    """(authority and what may follow it, path or null) of URLs with a slash in each."""
-    schemed = pc.match_substring_regex(urls, r"^(?:[a-zA-Z][a-zA-Z0-9+.-]*:)?//")
-    pieces = pc.list_slice(
-        pc.split_pattern(urls, "/", max_splits=3), 0, 4, return_fixed_size_list=True
-    )
-    flat = pieces.values.slice(pieces.offset * 4, len(urls) * 4)
-    at = np.arange(len(urls)) * 4
-    authority = pc.if_else(schemed, flat.take(pa.array(at + 2)), flat.take(pa.array(at)))
-    rest = pc.binary_join_element_wise("/", pc.fill_null(flat.take(pa.array(at + 3)), ""), "")
-    return authority, pc.if_else(schemed, rest, pa.scalar(None, pa.string()))
+def _used(column: pa.DictionaryArray) -> Any:
+    """Which words of its dictionary a column has in a row."""
+    used = np.zeros(len(column.dictionary) + 1, bool)
+    used[_codes(column, len(column.dictionary)).to_numpy()] = True
+    return used[:-1]
 
 
 def host_of(authority: str) -> tuple[str | None, int | None]:
@@ -416,7 +387,8 @@ def host_of(authority: str) -> tuple[str | None, int | None]:
 
 
 def _codes(column: pa.DictionaryArray, nothing: int) -> pa.Array:
-    return pc.fill_null(column.indices, nothing).cast(pa.int64())
+    indices = column.indices
+    return (pc.fill_null(indices, nothing) if indices.null_count else indices).cast(pa.int64())
 
 
 def _method(method: str) -> str:
@@ -443,4 +415,18 @@ def sort_key(table: pa.Table) -> pa.Array:
     return pa.array(by_time[np.argsort(codes[by_time], kind="stable")])
 
 
-__all__ = ["TEXT", "Enriched", "Enricher", "host_of", "sort_key", "split_urls"]
+def in_order(table: pa.Table) -> pa.Table:
+    """The rows as a partition has them; a column that says the same in all of them stays as it is."""
+    order = sort_key(table)
+    return pa.table(
+        [c if _constant(c) else c.take(order) for c in table.columns], schema=table.schema
+    )
+
+
+def _constant(column: pa.ChunkedArray) -> bool:
+    if column.null_count or not pa.types.is_dictionary(column.type):
+        return bool(column.null_count == len(column))
+    return all(len(chunk.dictionary) == 1 for chunk in column.chunks) and column.num_chunks == 1
+
+
+__all__ = ["TEXT", "Enriched", "Enricher", "host_of", "in_order", "sort_key"]

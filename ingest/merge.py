@@ -5,10 +5,9 @@ from datetime import date, datetime
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ingest.buffers import GROUP_ROWS
-from ingest.events import sort_key
+from ingest.events import in_order
 from lake import catalogue
 from lake.catalogue import Part
 from lake.datasets import EVENTS, REJECTS, Dataset
@@ -44,10 +43,10 @@ def _merge(
     ws: Workspace, dataset: Dataset, day: date, parts: Sequence[Part], now: datetime
 ) -> None:
     name = Path(max(p.path for p in parts)).stem
-    writer = PartWriter(ws.folder, dataset, day, f"{name}-merged")
+    writer = PartWriter(ws.folder, dataset, day, f"{name}-merged", ws.keys)
     try:
-        for table in _groups(ws.folder, parts):
-            writer.write(table.take(sort_key(table)) if dataset is EVENTS else table)
+        for table in _groups(ws, parts):
+            writer.write(in_order(table) if dataset is EVENTS else table)
         made = writer.close(f"{len(parts)} parts")
         if made.rows != sum(p.rows for p in parts):
             raise RuntimeError(f"{made.path}: {made.rows} rows of {sum(p.rows for p in parts)}")
@@ -71,11 +70,11 @@ def _merge(
         remove(ws.folder / part.path)
 
 
-def _groups(site: Path, parts: Sequence[Part]) -> Iterator[pa.Table]:
+def _groups(ws: Workspace, parts: Sequence[Part]) -> Iterator[pa.Table]:
     """The rows of all parts, as many at a time as a row group holds."""
     held: list[pa.Table] = []
     for part in parts:
-        with pq.ParquetFile(site / part.path) as file:
+        with ws.keys.open(ws.folder / part.path) as file:
             for number in range(file.num_row_groups):
                 held.append(file.read_row_group(number, use_threads=False))
                 if sum(t.num_rows for t in held) >= GROUP_ROWS:

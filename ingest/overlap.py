@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from ingest.events import Enriched
 from lake.catalogue import Part
+from lake.keys import DayKeys
 
 RUN = 64
 """Rows alike one after the other that make an overlap."""
@@ -87,10 +88,15 @@ class Overlap:
     """One stream's rows held against those of the other streams of its source."""
 
     def __init__(
-        self, site: Path, source: str, stream: int, last: tuple[int, int] | None = None
+        self,
+        site: Path,
+        keys: DayKeys,
+        source: str,
+        stream: int,
+        last: tuple[int, int] | None = None,
     ) -> None:
         """`last`: the stream, and the distance in it, that the lines before these were alike at."""
-        self._site, self._source, self._stream = site, source, stream
+        self._site, self._keys, self._source, self._stream = site, keys, source, stream
         self._last = last
 
     def ranges(
@@ -160,6 +166,7 @@ class Overlap:
             filters=within & (pc.field("source") == self._source),
             use_threads=False,
             partitioning=None,
+            decryption_properties=self._keys.properties() if part.key else None,
         )
 
     def _runs(self, mine: Lines, others: Lines) -> list[tuple[int, int]]:

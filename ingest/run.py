@@ -362,7 +362,9 @@ class _Reading:
         self._known = known.id if known else 0
         # The marks say that everything so far was alike: what follows is alike from its first row on.
         last = (known.id, 0) if known and not goes_on else None
-        self._overlap = Overlap(self.ws.folder, self.task.source.name, self.stream, last)
+        self._overlap = Overlap(
+            self.ws.folder, self.ws.keys, self.task.source.name, self.stream, last
+        )
 
     def _end(self, stream: Stream, known: Known | None, *, whole: bool) -> None:
         """The file was read; what is left is to take its last results."""

@@ -24,6 +24,8 @@ class Part:
     oldest: int
     newest: int
     made_from: str
+    key: str | None = None
+    """The day key it is sealed with; None: it is plain."""
 
 
 def add(connection: Connection, parts: Iterable[Part]) -> None:

@@ -237,13 +237,16 @@ DATASETS: dict[str, Dataset] = {
 class Store:
     """A part of the site folder: which files it claims, how their age is told, how they go.
 
-    `look`: how the verifier reads event times out of its files (see lake/witness.py);
+    `look`: how the verifier reads event times out of its files (docs/verify.md): `database` is
+    ours, `pages` and `archive` (of pages) word dates that are of no event with a no-break space,
+    `ledger` ages by its acts' own times, `made` by when it was made, `nothing` holds no events; the
+    others by content alone;
     `goes`: how retention removes what is overdue.
     """
 
     name: str
     claims: tuple[str, ...]
-    look: Literal["parquet", "database", "text", "archive", "ledger", "nothing"]
+    look: Literal["parquet", "database", "text", "pages", "archive", "ledger", "made", "nothing"]
     goes: Literal["partition", "row", "file", "segment", "never"]
     keep: str | None
     holds: str
@@ -263,14 +266,49 @@ STORES: tuple[Store, ...] = (
         "catalogue, stream positions, runs, cases, findings; each table by its own clock",
     ),
     Store(
+        "keys",
+        ("keys/ring.db", "keys/ring.db-journal", "keys/*.key", "keys/*.key.next"),
+        "database",
+        "row",
+        None,
+        "day keys, wrapped by the master key; a day's goes with its partitions",
+    ),
+    Store(
         "ledger",
-        ("ledger/*.jsonl", "ledger/heads.json", "ledger/.lock"),
+        ("ledger/*.jsonl", "ledger/heads.json", "ledger/heads.tmp", "ledger/.lock"),
         "ledger",
         "segment",
         "ledger",
         "who did what; a segment goes when its first act is due, leaving its head",
     ),
-    Store("reports", ("reports/**",), "text", "file", "reports", "weekly pages for managers"),
+    Store(
+        "checkpoints",
+        ("checkpoints/*.txt", "checkpoints/*.tsr"),
+        "made",
+        "file",
+        "ledger",
+        "signed: how many acts the ledger had and the root over them, with time stamps",
+    ),
+    Store(
+        "certificates",
+        ("certificates/*.zip",),
+        "made",
+        "file",
+        "certificates",
+        "what was removed and what remained, signed; holds no personal data",
+    ),
+    Store(
+        "signing",
+        (
+            *("keys/signing.pem", "keys/signing.pub.pem", "keys/rotations/*.txt"),
+            *("keys/next.pem", "keys/*.tmp", "keys/rotations/*.tmp"),
+        ),
+        "nothing",
+        "never",
+        None,
+        "the key that signs checkpoints and certificates, and how it was changed; holds no events",
+    ),
+    Store("reports", ("reports/**",), "pages", "file", "reports", "weekly pages for managers"),
     Store(
         "evidence",
         ("evidence/**",),
@@ -320,6 +358,55 @@ STORES: tuple[Store, ...] = (
 
 
 @dataclass(frozen=True)
+class Elsewhere:
+    """What leaves the site folder, or is looked for in vain in it: nobody's look reaches it."""
+
+    name: str
+    what: str
+    ends: str
+
+
+ELSEWHERE: tuple[Elsewhere, ...] = (
+    Elsewhere(
+        "backups",
+        "copies of the site folder, and snapshots of its disk",
+        "by their own expiry; partitions in them cannot be read once their day's key is destroyed",
+    ),
+    Elsewhere(
+        "object-store versions",
+        "older versions and deleted objects of a bucket the folder or its backups are in",
+        "by the bucket's own rule for old versions; sealed partitions with their key. A look lists files, "
+        "not versions",
+    ),
+    Elsewhere(
+        "mail",
+        "pages and alarms handed to the SMTP server; there is no spool here",
+        "by the recipients' own rules. A mail file put into the site folder is looked into",
+    ),
+    Elsewhere(
+        "exports",
+        "what a command printed, and where a person put that",
+        "by that person. Put into the site folder it is claimed by nobody, and named once it is old",
+    ),
+    Elsewhere(
+        "logs as delivered",
+        "the proxy's own files outside incoming/, on servers and in buckets: only read",
+        "by the proxy's rotation",
+    ),
+    Elsewhere(
+        "downloads",
+        "a list under way, in the system's folder for temporary files; holds no events",
+        "with the command",
+    ),
+    Elsewhere(
+        "caches",
+        "none: DuckDB's spill lies in work/ and goes with the question, or with the next run",
+        "-",
+    ),
+)
+
+
+@dataclass(frozen=True)
 class Clocked:
     """A state table whose rows grow old: the column that tells it, in which form, and its keep."""
 
@@ -343,3 +430,6 @@ CLOCKED: tuple[Clocked, ...] = (
     Clocked("outbox", "time", "iso", "logs"),
 )
 """A test holds this against the tables: a table with a time and without a row here fails it."""
+
+TIMELESS = ("part", "meta", "apscheduler_jobs", "master")
+"""Tables of Fairwatch's databases without a clock: settings, and names of days of files or keys."""

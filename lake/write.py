@@ -13,14 +13,18 @@ from lake import catalogue
 from lake.catalogue import Part
 from lake.datasets import Dataset
 from lake.files import fsync, sha256
+from lake.keys import DayKeys
 
 ZSTD_LEVEL = 1
 
 
 class PartWriter:
-    """One partition under way, in `work/`; each batch written becomes one sorted row group."""
+    """One partition under way, in `work/`; each batch written becomes one sorted row group.
 
-    def __init__(self, site: Path, dataset: Dataset, day: date, name: str) -> None:
+    Sealed by the key of its dataset and day from the first byte on: no plain row is on the disk.
+    """
+
+    def __init__(self, site: Path, dataset: Dataset, day: date, name: str, keys: DayKeys) -> None:
         self.dataset = dataset
         self.day = day
         self.path = f"lake/{dataset.name}/{day.isoformat()}/{name}.parquet"
@@ -32,6 +36,8 @@ class PartWriter:
         bounded = {*dataset.schema.names} - {*words} | {*dataset.sort}
         numbers = [f.name for f in dataset.schema if pa.types.is_integer(f.type)]
         numbers = [n for n in numbers if n != "status"]
+        seal = keys.seal(dataset.name, day)
+        self._key = seal.key if seal else None
         self._writer = pq.ParquetWriter(
             self.temporary,
             dataset.schema,
@@ -40,6 +46,7 @@ class PartWriter:
             use_dictionary=[*words, "status"] if "status" in dataset.schema.names else words,
             write_statistics=sorted(bounded),
             column_encoding={n: "DELTA_BINARY_PACKED" for n in [*numbers, *_instants(dataset)]},
+            encryption_properties=seal.properties if seal else None,
         )
         self.rows = 0
         self.oldest: int | None = None
@@ -70,6 +77,7 @@ class PartWriter:
             oldest=self.oldest or 0,
             newest=self.newest or 0,
             made_from=made_from,
+            key=self._key,
         )
 
     def move(self) -> None:

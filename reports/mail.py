@@ -1,8 +1,8 @@
-"""Mail: each manager's page to the manager, alarms to IT, by SMTP and nothing else."""
+"""Mail: pages to managers, proofs to the data protection officer, alarms to IT; by SMTP alone."""
 
 import hashlib
 import smtplib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -73,6 +73,38 @@ def alarm(mail: Mail, subject: str, text: str, now: datetime, folder: Path = Pat
         ) from None
     with connected(mail, folder) as server:
         server.send_message(message)
+
+
+def tell_officer(
+    ws: Workspace, subject: str, text: str, attached: Mapping[str, bytes], now: datetime
+) -> str:
+    """Mail the data protection officer; the address. Raises MailFailed.
+
+    `attached` are files by name: text where it ends with .txt, else any bytes.
+    """
+    mail, officer = ws.settings.mail, ws.settings.dpo
+    if mail is None or officer is None:
+        raise MailFailed("fairwatch.yaml: needs both `mail` and `dpo` to mail the officer.")
+    try:
+        to = address(officer.email)
+        message = _message(mail, to, subject, text, now, _digest(attached))
+    except UNUSABLE as error:
+        raise MailFailed(
+            f"fairwatch.yaml, dpo: email {officer.email!r} or mail.sender {mail.sender!r} is no "
+            f"address ({said(error)}); expected one such as dpo@example.org."
+        ) from None
+    for name, content in attached.items():
+        kind = ("text", "plain") if name.endswith(".txt") else ("application", "octet-stream")
+        message.add_attachment(content, maintype=kind[0], subtype=kind[1], filename=name)
+    with connected(mail, ws.folder) as server:
+        server.send_message(message)
+    return officer.email
+
+
+def _digest(attached: Mapping[str, bytes]) -> str:
+    return hashlib.sha256(
+        b"".join(hashlib.sha256(c).digest() for c in attached.values())
+    ).hexdigest()
 
 
 def _messages(

@@ -23,6 +23,12 @@ NBSP = "\N{NO-BREAK SPACE}"
 DASH = "\N{EN DASH}"
 
 ISO_DAY = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
+DAY_MONTH = re.compile(
+    rf"\b([0-9]{{1,2}}(?:st|nd|rd|th)?) ({'|'.join(MONTHS)}|{'|'.join(m[:3] for m in MONTHS)})\b"
+)
+MONTH_DAY = re.compile(
+    rf"\b({'|'.join(MONTHS)}|{'|'.join(m[:3] for m in MONTHS)}) ([0-9]{{1,2}})(?=\W|$)"
+)
 LOG_DAY = re.compile(r"([0-9]{2})/([A-Z][a-z]{2})/([0-9]{4})")
 UNSHOWABLE = re.compile(
     # Control characters, unpaired surrogates, and marks that turn the direction of what follows.
@@ -64,7 +70,7 @@ def render(template: str, **values: Any) -> bytes:
 def finalized(value: Any) -> Any:
     """What a template may print: bare dates are a mistake, text is made harmless first.
 
-    The retention proof tells a report's age by the ISO dates in it, so that a policy's or a list's
+    The retention proof tells a report's age by the dates in it, so that a policy's or a list's
     date, printed as somebody wrote it, would make a fresh page look overdue.
     """
     if isinstance(value, date):
@@ -73,9 +79,13 @@ def finalized(value: Any) -> Any:
 
 
 def plain(text: str) -> str:
-    """Text without control characters, its dates written as people write them."""
+    """Text without control characters, its dates written as people write them.
+
+    A no-break space joins day and month: so the retention proof knows a date of no event.
+    """
     text = UNSHOWABLE.sub("\N{REPLACEMENT CHARACTER}", text)
-    return LOG_DAY.sub(r"\1 \2 \3", ISO_DAY.sub(_reworded, text))
+    text = LOG_DAY.sub(r"\1 \2 \3", ISO_DAY.sub(_reworded, text))
+    return MONTH_DAY.sub(rf"\1{NBSP}\2", DAY_MONTH.sub(rf"\1{NBSP}\2", text))
 
 
 def minutes(value: float) -> str:

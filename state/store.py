@@ -15,7 +15,7 @@ from sqlalchemy.pool import NullPool
 
 from errors import CannotWrite, Damaged, Overdue
 from ledger import Ledger, canonical
-from state.tables import META, METADATA, OUTBOX, SCHEMA_VERSION
+from state.tables import META, METADATA, MIGRATIONS, OUTBOX, SCHEMA_VERSION
 
 BUSY_SECONDS = 60
 
@@ -119,10 +119,17 @@ class State:
             found = connection.execute(select(META.c.value).where(META.c.key == "schema")).scalar()
             if found is None:
                 connection.execute(META.insert().values(key="schema", value=str(SCHEMA_VERSION)))
-            elif int(found) != SCHEMA_VERSION:
+                return
+            if not 0 < int(found) <= SCHEMA_VERSION:
                 raise Damaged(
                     f"{self.name}: is of version {found}, this Fairwatch reads {SCHEMA_VERSION}; "
                     f"use the Fairwatch that wrote it."
+                )
+            for version in range(int(found) + 1, SCHEMA_VERSION + 1):
+                for statement in MIGRATIONS[version]:
+                    connection.exec_driver_sql(statement)
+                connection.execute(
+                    META.update().where(META.c.key == "schema").values(value=str(version))
                 )
 
 

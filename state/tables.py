@@ -11,7 +11,12 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+MIGRATIONS: dict[int, tuple[str, ...]] = {
+    2: ('ALTER TABLE part ADD COLUMN "key" VARCHAR',),
+}
+"""What makes a database of the version before into one of this; each runs in one transaction."""
+
 METADATA = MetaData()
 
 META = Table(
@@ -35,6 +40,7 @@ PART = Table(
     Column("oldest", Integer, nullable=False),  # event time, milliseconds since the epoch, UTC
     Column("newest", Integer, nullable=False),
     Column("made_from", String, nullable=False),  # what it was derived from, or the stream
+    Column("key", String),  # id of the day key it is sealed with; null: it is plain
 )
 Index("part_by_day", PART.c.dataset, PART.c.day)
 

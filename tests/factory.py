@@ -9,12 +9,15 @@ from typing import Any
 import pyarrow as pa
 
 from analytics.derive import Derived, derive
+from config.document import read
+from config.settings import Settings
 from ingest.events import sort_key
 from lake import catalogue
 from lake.catalogue import Part
 from lake.datasets import EVENTS, Dataset
+from lake.keys import DayKeys
 from lake.write import PartWriter
-from workspace import Workspace, open_site
+from workspace import Workspace, day_keys, open_site
 
 Row = dict[str, Any]
 
@@ -91,7 +94,7 @@ def write_part(
 ) -> Part:
     """A finished partition in its place, not yet in the catalogue."""
     table = rows_table(rows, dataset)
-    writer = PartWriter(ws.folder, dataset, day, name)
+    writer = PartWriter(ws.folder, dataset, day, name, ws.keys)
     writer.write(table.take(sort_key(table)) if dataset is EVENTS else table)
     part = writer.close("test")
     writer.move()
@@ -106,6 +109,17 @@ def lake(ws: Workspace, rows: Sequence[Mapping[str, Any]], name: str = "00000001
     parts = [write_part(ws, found, day, name) for day, found in sorted(days.items())]
     with ws.state.change() as change:
         catalogue.add(change.connection, parts)
+
+
+def keys_of(site: Path) -> DayKeys:
+    """A site folder's keys, from its settings alone."""
+    return day_keys(site, read(site / "fairwatch.yaml", Settings).encryption, {})
+
+
+def content(path: Path) -> pa.Table:
+    """The rows of a partition in its place, sealed or plain."""
+    with keys_of(path.parents[3]).open(path) as file:
+        return file.read()
 
 
 def derived(ws: Workspace, now: datetime) -> list[Derived]:

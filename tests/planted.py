@@ -9,9 +9,11 @@ import tarfile
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from factory import keys_of
 
 DEEPEST = 4
 
@@ -35,12 +37,14 @@ def search(folder: Path, names: Iterable[str], *, leave_out: Iterable[str] = ())
     File names count as well. `leave_out`: subfolders that hold what was delivered, such as `incoming`.
     """
     wanted = {name: spellings(name) for name in names}
+    sealed = (folder / "fairwatch.yaml").is_file()
+    opening = keys_of(folder).properties() if sealed else None
     found = []
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)
         if relative.parts[0] in set(leave_out) or path.is_dir():
             continue
-        chunks = [("name", str(relative).encode()), *_chunks(path.read_bytes(), 0)]
+        chunks = [("name", str(relative).encode()), *_chunks(path.read_bytes(), 0, opening)]
         if chunks[1][1].startswith(b"SQLite format 3\0"):
             chunks += [("rows", cell) for cell in _rows(path)]
         for where, raw in chunks:
@@ -51,19 +55,19 @@ def search(folder: Path, names: Iterable[str], *, leave_out: Iterable[str] = ())
     return sorted(set(found))
 
 
-def _chunks(raw: bytes, depth: int) -> Iterator[tuple[str, bytes]]:
+def _chunks(raw: bytes, depth: int, opening: Any) -> Iterator[tuple[str, bytes]]:
     """The bytes themselves (a database's free pages and journal among them), and all they pack."""
     yield "bytes", raw
     if depth >= DEEPEST:
         return
-    for where, inner in _unpacked(raw):
-        for deeper, piece in _chunks(inner, depth + 1):
+    for where, inner in _unpacked(raw, opening):
+        for deeper, piece in _chunks(inner, depth + 1, opening):
             yield f"{where}, {deeper}", piece
 
 
-def _unpacked(raw: bytes) -> Iterator[tuple[str, bytes]]:
-    if raw.startswith(b"PAR1") and raw.endswith(b"PAR1"):
-        yield from (("parquet", cell) for cell in _parquet(raw))
+def _unpacked(raw: bytes, opening: Any) -> Iterator[tuple[str, bytes]]:
+    if raw[:4] == raw[-4:] and raw[:4] in (b"PAR1", b"PARE"):
+        yield from (("parquet", cell) for cell in _parquet(raw, opening))
     elif raw.startswith(b"PK\x03\x04"):
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
             for member in archive.namelist():
@@ -84,9 +88,12 @@ def _unpacked(raw: bytes) -> Iterator[tuple[str, bytes]]:
         yield "zstd", pa.CompressedInputStream(pa.BufferReader(raw), "zstd").read()
 
 
-def _parquet(raw: bytes) -> Iterator[bytes]:
+def _parquet(raw: bytes, opening: Any) -> Iterator[bytes]:
     """All values, the dictionaries with entries no row uses, bounds and metadata."""
-    with pq.ParquetFile(io.BytesIO(raw), read_dictionary=_words(raw)) as file:
+    words = _words(raw, opening)
+    with pq.ParquetFile(
+        io.BytesIO(raw), read_dictionary=words, decryption_properties=opening
+    ) as file:
         yield str(file.schema_arrow.metadata).encode()
         meta = file.metadata
         for group in range(meta.num_row_groups):
@@ -100,8 +107,8 @@ def _parquet(raw: bytes) -> Iterator[bytes]:
                         yield "\n".join(str(v) for v in values.to_pylist()).encode()
 
 
-def _words(raw: bytes) -> list[str]:
-    schema = pq.read_schema(io.BytesIO(raw))
+def _words(raw: bytes, opening: Any) -> list[str]:
+    schema = pq.read_schema(io.BytesIO(raw), decryption_properties=opening)
     return [f.name for f in schema if pa.types.is_string(f.type) or pa.types.is_dictionary(f.type)]
 
 

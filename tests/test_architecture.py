@@ -10,25 +10,30 @@ ROOT = Path(__file__).parent.parent
 
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
-    "ledger": {"errors"},
+    "proofs": {"errors"},
+    "ledger": {"proofs", "errors"},
     "config": {"errors"},
     "state": {"ledger", "errors"},
-    "workspace": {"config", "state", "ledger", "errors"},
     "lake": {"state", "errors"},
+    "workspace": {"config", "lake", "state", "ledger", "errors"},  # lake: the site's day keys
     "clock": {"lake", "workspace", "errors"},
     "ingest": {"lake", "state", "workspace", "config", "errors"},
     "analytics": {"lake", "state", "workspace", "config", "errors"},
-    "reports": {"analytics", "lake", "state", "workspace", "config", "errors"},
+    "reports": {
+        *("analytics", "retention", "proofs"),  # a certificate is a report on a purge
+        *("lake", "state", "workspace", "config", "errors"),
+    },
     "retention": {"clock", "lake", "state", "workspace", "config", "errors"},
     "jobs": {"ingest", "analytics", "reports", "retention", "clock", "workspace", "errors"},
     "scheduler": {"jobs", "reports", "clock", "state", "workspace", "errors"},
     "fairwatch": {
         *("scheduler", "jobs", "ingest", "analytics", "reports", "retention"),
-        *("clock", "lake", "state", "workspace", "config", "errors"),
+        *("proofs", "clock", "lake", "state", "workspace", "config", "errors"),
     },
 }
 ONLY_IN = {
     "apscheduler": {"scheduler"},
+    "cryptography": {"lake", "proofs"},  # day keys; signatures
     "duckdb": {"analytics"},
     "holidays": {"config"},
     "ijson": {"ingest"},
@@ -36,6 +41,7 @@ ONLY_IN = {
     "ldap3": {"fairwatch"},  # it talks to the network
     "pandas": {"reports"},
     "paramiko": {"ingest"},  # remote.py alone, as smtplib is in smtp.py alone
+    "rfc3161_client": {"proofs"},
     "rich": {"fairwatch"},
     "smtplib": {"reports"},
     "sqlite3": {"lake"},  # the witness, which believes nobody

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import typer
 from conftest import ROOT, make_site, squid_line, write_lines
+from factory import lake, page
 
 import fairwatch.findings
 import reports.cases
@@ -197,8 +198,9 @@ def test_the_contract_s_commands_exist() -> None:
         *("schedule", "status", "doctor", "report weekly", "evidence build", "evidence verify"),
         *("findings review", "findings list"),
         *("case open", "case approve", "case close", "case list"),
-        *("retention plan", "retention purge", "retention verify"),
-        *("ledger verify", "ledger export", "help exit-codes"),
+        *("retention plan", "retention purge", "retention verify", "retention certificate"),
+        *("ledger verify", "ledger export", "ledger checkpoint", "ledger prove"),
+        *("ledger consistency", "ledger rotate-key", "help exit-codes"),
     }
 
 
@@ -336,12 +338,24 @@ def _cannot_write(site: Path) -> Sequence[str]:
     return ("status",)
 
 
+def _no_key(site: Path) -> Sequence[str]:
+    lake(open_site(site, "t"), [page(NOW - timedelta(days=1))])
+    (site.parent / "fairwatch.master.key").unlink()
+    return ("keys", "status")
+
+
 def _no_such_case(site: Path) -> Sequence[str]:
     return ("evidence", "build", "../../C-2026-0001")
 
 
 def _already_there(site: Path) -> Sequence[str]:
     return ("init", str(site), "--policy", "b3")
+
+
+def _not_published(site: Path) -> Sequence[str]:
+    with (site / "fairwatch.yaml").open("a") as settings:
+        settings.write("checkpoints: {folder: not-mounted}\n")
+    return ("ledger", "checkpoint")
 
 
 REACHED: dict[int, Callable[[Path], Sequence[str]]] = {
@@ -358,6 +372,8 @@ REACHED: dict[int, Callable[[Path], Sequence[str]]] = {
     13: _no_such_case,
     14: _already_there,
     15: _cannot_write,
+    16: _no_key,
+    17: _not_published,
 }
 """How each expected failure is met; 5 (locked) has tests of its own."""
 
@@ -621,6 +637,8 @@ JSON_COMMANDS: tuple[tuple[str, ...], ...] = (
     ("retention", "verify", "--json"),
     ("retention", "purge", "--json"),
     ("ledger", "verify", "--json"),
+    ("ledger", "checkpoint", "--json"),
+    ("retention", "certificate", "--json"),
     ("status", "--json"),
     ("doctor", "--json"),
     ("help", "exit-codes", "--json"),
@@ -833,7 +851,7 @@ def test_purge_says_done_only_after_the_look(
     planned = call("retention", "plan", "--site", empty)
     assert "remove\treports\treports/2025-W40/x.html" in planned.out
     assert (empty / "reports" / "2025-W40" / "x.html").exists(), "a plan removes nothing"
-    monkeypatch.setattr(retention, "_unlink", lambda *_: None)
+    monkeypatch.setattr(retention, "remove", lambda *_: None)
     said = call("retention", "purge", "--site", empty)
     assert (said.code, "removed" in said.out) == (7, False)
     monkeypatch.undo()
@@ -899,4 +917,4 @@ def test_completion_knows_the_commands(tmp_path: Path) -> None:
         timeout=60,
         check=False,
     )
-    assert done.stdout.split() == ["plan", "purge", "verify"], done.stderr
+    assert done.stdout.split() == ["plan", "purge", "certificate", "verify"], done.stderr

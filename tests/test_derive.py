@@ -13,6 +13,7 @@ from factory import (
     Row,
     acts,
     again,
+    content,
     derived,
     edited,
     lake,
@@ -54,13 +55,19 @@ def test_again_changes_no_byte_and_writes_nothing(site: Workspace, now: datetime
     assert acts(site) == told == ["derive"] * 5
 
 
-def test_the_same_rows_give_the_same_bytes(tmp_path: Path, now: datetime) -> None:
-    """Ties, several files, another order of arrival: two sites, one answer."""
+@pytest.mark.parametrize("sealed", [False, True])
+def test_the_same_rows_give_the_same_bytes(tmp_path: Path, now: datetime, sealed: bool) -> None:
+    """Ties, several files, another order of arrival: two sites, one answer.
+
+    What is sealed never has the same bytes twice: there it is the schema, and all rows in their order.
+    """
+    mode = f"enabled: {str(sealed).lower()}"
     draw = random.Random(7)
     rows = [{**row, "line": number} for number, row in enumerate(_busy_day(draw), 1)]
     lakes = []
     for name in ("one", "two"):
-        ws = open_site(make_site(tmp_path / name), "test")
+        folder = make_site(tmp_path / name, lambda t: t.replace("enabled: true", mode))
+        ws = open_site(folder, "test")
         shuffled = draw.sample(rows, len(rows))
         lake(ws, shuffled[: len(rows) // 2], "00000001-0000")
         lake(ws, shuffled[len(rows) // 2 :], "00000002-0000")
@@ -68,9 +75,15 @@ def test_the_same_rows_give_the_same_bytes(tmp_path: Path, now: datetime) -> Non
         with ws.state.read() as connection:
             parts = [p for d in ("activity", "usage", "blocked", "feed")
                      for p in catalogue.parts(connection, d)]  # fmt: skip
-        lakes.append([(p.dataset, p.day, p.rows, p.sha256) for p in parts])
+        assert {p.key is not None for p in parts} == {sealed}
+        tables = [content(folder / p.path) for p in parts]
+        digests = [""] * len(parts) if sealed else [p.sha256 for p in parts]
+        lakes.append(
+            [(p.dataset, p.day, p.rows, d, str(t.schema), t.to_pylist())
+             for p, d, t in zip(parts, digests, tables, strict=True)]
+        )  # fmt: skip
     assert lakes[0] == lakes[1]
-    assert {name for name, _, rows_, _ in lakes[0] if rows_} == {"activity", "usage", "feed"}
+    assert {told[0] for told in lakes[0] if told[2]} == {"activity", "usage", "feed"}
 
 
 def _busy_day(draw: random.Random) -> Iterator[Row]:

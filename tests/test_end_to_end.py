@@ -15,12 +15,14 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT
+from factory import keys_of
 
 from analytics.questions import Week
 from fairwatch import place
@@ -295,23 +297,25 @@ def test_retention_and_ledger_verify(demo: Demo) -> None:
 
 def contents(site: Path, *, without: tuple[str, ...] = ()) -> Iterator[tuple[str, bytes]]:
     """Every file's bytes, unpacked as deep as they are packed, under its relative path."""
+    opening = keys_of(site).properties()
     for path in sorted(site.rglob("*")):
         relative = str(path.relative_to(site))
         if path.is_file() and not relative.startswith(without):
-            yield from unpacked(relative, path.read_bytes())
+            yield from unpacked(relative, path.read_bytes(), opening)
 
 
-def unpacked(name: str, raw: bytes) -> Iterator[tuple[str, bytes]]:
+def unpacked(name: str, raw: bytes, opening: Any) -> Iterator[tuple[str, bytes]]:
     """A file and what is in it."""
     yield name, raw
     if raw.startswith(b"\x1f\x8b"):
-        yield from unpacked(f"{name}!", gzip.decompress(raw))
+        yield from unpacked(f"{name}!", gzip.decompress(raw), opening)
     elif raw.startswith(b"PK\x03\x04"):
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
             for member in archive.namelist():
-                yield from unpacked(f"{name}!{member}", archive.read(member))
-    elif raw.startswith(b"PAR1"):
-        table = pq.read_table(pa.BufferReader(raw))
+                yield from unpacked(f"{name}!{member}", archive.read(member), opening)
+    elif raw.startswith((b"PAR1", b"PARE")):
+        with pq.ParquetFile(pa.BufferReader(raw), decryption_properties=opening) as file:
+            table = file.read()
         yield f"{name}!", json.dumps(table.to_pylist(), default=str).encode()
     elif raw.startswith(b"SQLite format 3"):
         yield f"{name}!", "\n".join(dumped(raw)).encode()

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT, make_site
+from factory import content
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -219,7 +220,7 @@ def test_a_real_browser_through_a_squid_that_inspects(tmp_path: Path, way: str) 
     assert done.counts.rejected == 0
     with ws.state.read() as connection:
         parts = catalogue.parts(connection, "events")
-    rows = [r for p in parts for r in pq.read_table(site / p.path).to_pylist()]
+    rows = [r for p in parts for r in content(site / p.path).to_pylist()]
     said: dict[str, set[str | None]] = {}
     for row in rows:
         if row["method"] == "GET" and row["path"] in EXPECTED:

@@ -14,9 +14,9 @@ from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT, make_site, squid_line, write_lines
+from factory import content
 
 from analytics.derive import derive
 from analytics.findings import findings
@@ -333,7 +333,7 @@ def test_a_line_of_a_megabyte_costs_one_reject_and_its_text_is_not_kept(place_to
     os.utime(log, (at.timestamp(), at.timestamp()))
     ws = read(place_to_be, rows=2, rejected=1)
     (part,) = (place_to_be / "lake" / "rejects").rglob("*.parquet")
-    (reject,) = pq.read_table(part).to_pylist()
+    (reject,) = content(part).to_pylist()
     assert (reject["line"], "65536" in reject["reason"]) == (2, True)
     assert len(reject["shape"]) < 1000
     for path in place_to_be.rglob("*"):
@@ -488,4 +488,4 @@ def test_a_content_type_is_no_place_for_a_host_name(place_to_be: Path) -> None:
     write_lines(place_to_be / "incoming" / "a.log", [line])
     read(place_to_be, rows=1)
     (part,) = (place_to_be / "lake" / "events").rglob("*.parquet")
-    assert pq.read_table(part)["content_type"].to_pylist() == [None]
+    assert content(part)["content_type"].to_pylist() == [None]

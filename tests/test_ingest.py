@@ -15,9 +15,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT, make_site, squid_line, write_lines
+from factory import content
 from sqlalchemy import select
 
 import ingest.run
@@ -54,7 +54,7 @@ def rows(ws: Workspace, dataset: str = "events") -> list[dict[str, Any]]:
         path = ws.folder / part.path
         assert sha256(path) == part.sha256
         assert path.stat().st_size == part.bytes
-        here = pq.read_table(path).to_pylist()
+        here = content(path).to_pylist()
         assert len(here) == part.rows > 0
         times = [int(row["time"].timestamp() * 1000) for row in here]
         assert (min(times), max(times)) == (part.oldest, part.newest)
@@ -181,7 +181,7 @@ def test_files_have_the_declared_schema_and_order(site: Workspace, log: Path) ->
     with site.state.read() as connection:
         for dataset in (EVENTS, REJECTS):
             for part in catalogue.parts(connection, dataset.name):
-                found = pq.read_table(site.folder / part.path)
+                found = content(site.folder / part.path)
                 assert found.schema.equals(dataset.schema)
                 keys = [tuple(row[k] for k in dataset.sort) for row in found.to_pylist()]
                 assert keys == sorted(keys, key=lambda k: tuple((v is None, v) for v in k))
@@ -290,7 +290,7 @@ def everything(folder: Path) -> Iterator[tuple[Path, str]]:
         if path.is_file():
             yield path, path.read_bytes().decode("latin-1")
             if path.suffix == ".parquet":
-                yield path, json.dumps(pq.read_table(path).to_pylist(), default=str)
+                yield path, json.dumps(content(path).to_pylist(), default=str)
 
 
 @pytest.mark.parametrize("paths", [False, True])
@@ -330,9 +330,9 @@ def test_nothing_stays_that_should_not(tmp_path: Path, paths: bool) -> None:
     counts = one(ws, write_lines(tmp_path / "a", lines))
     check(counts)
     assert (counts.rows, counts.rejected) == (len(urls) + 3, 3)
-    for path, content in everything(folder):
+    for path, text in everything(folder):
         for secret in SECRETS:
-            assert secret not in content, path
+            assert secret not in text, path
     stored = {row["path"] for row in rows(ws)}
     assert stored == ({"/page", "/", None} if paths else {None})
     assert {row["host"] for row in rows(ws)} == {"www.facebook.com", "other"}

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 from conftest import ROOT, make_site, squid_line, write_lines
-from factory import lake, page
+from factory import content, lake, page
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -324,11 +324,9 @@ def rows(ws: Workspace, hosts: list[str], when: datetime = NOW - timedelta(days=
 
 def stored(ws: Workspace) -> list[tuple[str, str | None]]:
     """(host, category) of every row."""
-    import pyarrow.parquet as pq
-
     found: list[tuple[str, str | None]] = []
     for part in sorted((ws.folder / "lake" / "events").rglob("*.parquet")):
-        table = pq.read_table(part, columns=["host", "category", "time"]).sort_by("time")
+        table = content(part).sort_by("time")
         found += zip(table["host"].to_pylist(), table["category"].to_pylist(), strict=True)
     return found
 

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT, make_site, squid_line, write_lines
+from factory import content
 from planted import search
 
 from analytics.derive import derive
@@ -493,7 +494,7 @@ def test_no_format_leaves_a_planted_host(
         assert not [h for h in HOSTS if spelt(h) in out + err], words
     rows: dict[str, int] = {}
     for part in (site / "lake" / "events").rglob("*.parquet"):
-        for source in pq.read_table(part, columns=["source"])["source"].to_pylist():
+        for source in content(part)["source"].to_pylist():
             rows[source] = rows.get(source, 0) + 1
     if told:
         assert rows.keys() >= {*every_place("x", NOW), "carried"}, rows

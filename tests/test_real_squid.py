@@ -16,10 +16,10 @@ from threading import Thread
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import squidlab
 from conftest import ROOT, make_site
+from factory import content
 
 pytestmark = [
     pytest.mark.slow,
@@ -128,7 +128,7 @@ class Lab:
     def events(self) -> list[dict[str, Any]]:
         """All rows of the lake's events."""
         parts = sorted((self.site / "lake" / "events").rglob("*.parquet"))
-        tables = [pq.read_table(part) for part in parts]
+        tables = [content(part) for part in parts]
         return pa.concat_tables(tables).to_pylist() if tables else []
 
 

@@ -235,7 +235,9 @@ def test_a_dropped_segment_leaves_its_head(site: Workspace, now: datetime) -> No
     ws.ledger.verify()
     after = [line.act for line in ws.ledger.lines()]
     assert after[: len(before)] == before
-    assert [a["act"] for a in after[len(before) :]] == ["purge intent", "purge done"]
+    assert [a["act"] for a in after[len(before) :]] == [
+        *("purge intent", "purge marks", "purge done")
+    ]
 
 
 def test_deleted_rows_are_not_in_the_files(site: Workspace, now: datetime) -> None:
@@ -262,13 +264,12 @@ def test_the_intent_precedes_the_deed(
 ) -> None:
     ws = aged(site)
     said: list[list[str]] = []
-    real = retention._unlink
 
-    def watched(*args: object) -> None:
+    def watched(path: Path) -> None:
         said.append([line.act["act"] for line in ws.ledger.lines()])
-        real(*args)  # type: ignore[arg-type]
+        remove(path)
 
-    monkeypatch.setattr(retention, "_unlink", watched)
+    monkeypatch.setattr(retention, "remove", watched)
     run_purge(ws, now)
     assert "purge intent" in said[0]
     assert "purge done" not in said[0]
@@ -279,7 +280,7 @@ def test_a_plan_changes_nothing(site: Workspace, now: datetime) -> None:
     before = snapshot(ws.folder / "lake"), snapshot(ws.folder / "reports")
     assert planned(ws, now) == planned(ws, now)
     assert (snapshot(ws.folder / "lake"), snapshot(ws.folder / "reports")) == before
-    assert {i.store for i in inventory(ws)} >= {
+    assert {i.store for i in inventory(ws, now)} >= {
         "events", "rejects", "usage", "reports", "evidence", "logs", "ledger", "state.file",
         "state.run",
     }  # fmt: skip
@@ -449,6 +450,96 @@ def test_a_locked_archive_is_not_clean(site: Workspace, now: datetime) -> None:
     found = verify(site, now)
     assert not found.clean
     assert [e for s in found.stores for e in s.unreadable if "locked.zip" in e]
+
+
+def test_a_partition_whose_key_is_gone_is_told_and_never_clean(
+    site: Workspace, now: datetime
+) -> None:
+    lake(site, [page(RECENT)])
+    part = write_part(site, [page(OLD)], date(2026, 11, 18), "copy")
+    site.keys.destroy([part.key or ""])
+    found = verify(site, now)
+    [told] = [e for s in found.stores for e in s.unreadable]
+    assert told.startswith(f"{part.path}: no key (destroyed)")
+    copy = _put(site, "backup/of/yesterday.parquet", (site.folder / part.path).read_bytes())
+    (site.folder / part.path).unlink()
+    [told] = [e for s in verify(site, now).stores for e in s.unreadable]
+    assert told.startswith(f"{copy.relative_to(site.folder)}: no key (destroyed)")
+
+
+OPEN: list[sqlite3.Connection] = []
+
+
+def dropped_table(ws: Workspace) -> str:
+    """Rows in free pages of the state database, written by a program that erases nothing."""
+    _unscrubbed(ws, "CREATE TABLE copy (at TEXT)", "INSERT INTO copy VALUES ('2025-11-20T09:00')",
+                "DROP TABLE copy").close()  # fmt: skip
+    return "state/fairwatch.db"
+
+
+def deleted_row(ws: Workspace) -> str:
+    """A row of ours in a gap of a page that is still in use."""
+    values = _file("access.log-20251120T0900.gz", OLD)
+    names, marks = ", ".join(f'"{n}"' for n in values), ", ".join("?" * len(values))
+    connection = _unscrubbed(ws)
+    connection.execute(f"INSERT INTO file ({names}) VALUES ({marks})", list(values.values()))
+    connection.execute("DELETE FROM file")
+    connection.commit()
+    connection.close()
+    return "state/fairwatch.db"
+
+
+def row_in_the_log(ws: Workspace) -> str:
+    """A row that was deleted again and is only in the write-ahead log: somebody holds it open."""
+    connection = _unscrubbed(ws)
+    connection.execute("PRAGMA wal_autocheckpoint=0")
+    values = _file("x.gz", OLD)
+    names, marks = ", ".join(f'"{n}"' for n in values), ", ".join("?" * len(values))
+    connection.execute(f"INSERT INTO file ({names}) VALUES ({marks})", list(values.values()))
+    connection.commit()
+    connection.execute("PRAGMA secure_delete=ON")
+    connection.execute("DELETE FROM file")
+    connection.commit()
+    OPEN.append(connection)
+    return "state/fairwatch.db-wal"
+
+
+def _unscrubbed(ws: Workspace, *statements: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(ws.folder / "state/fairwatch.db")
+    connection.execute("PRAGMA secure_delete=OFF")
+    for statement in statements:
+        connection.execute(statement)
+    connection.commit()
+    return connection
+
+
+@pytest.mark.parametrize("plant", [dropped_table, deleted_row, row_in_the_log])
+def test_what_deleted_rows_left_in_the_state_is_found_and_scrubbed(
+    site: Workspace, now: datetime, plant: Callable[[Workspace], str]
+) -> None:
+    lake(site, [page(RECENT)])
+    where = plant(site)
+    found = verify(site, now)
+    assert [e for e in found.overdue if e.startswith(f"{where}: ")]
+    run_purge(site, now)
+    assert verify(site, now).clean
+    while OPEN:
+        OPEN.pop().close()
+
+
+def test_the_days_a_state_tells_of_are_no_events(site: Workspace, now: datetime) -> None:
+    """Buried days, cases and catalogue name days long gone, in the database and in its log."""
+    held = sqlite3.connect(site.folder / "state/fairwatch.db")
+    held.execute("BEGIN")
+    held.execute("SELECT count(*) FROM part").fetchone()  # a reader: the log stays as it is
+    with site.state.change() as change:
+        catalogue.bury(
+            change.connection, "events", ["2025-11-02", "2025-11-03"], RECENT.isoformat()
+        )
+    lake(site, [page(RECENT)])
+    assert (site.folder / "state/fairwatch.db-wal").stat().st_size
+    assert verify(site, now).overdue == []
+    held.close()
 
 
 # What is refused ------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ from workspace import Workspace, open_site
 
 NOW = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)
 PATIENCE_S = 60.0
-NIGHT = ["ingest", "activity", "findings", "purge", "verify"]
+NIGHT = ["ingest", "activity", "findings", "purge", "verify", "checkpoint"]
 
 
 @dataclass
@@ -183,7 +183,7 @@ def test_a_failing_step_stops_no_other(site: Workspace, night: Night) -> None:
     assert night.ran == NIGHT
     assert "nightly: ingest failed: x.gz: torn" in str(failed.value)
     assert "nightly: findings failed: why not" in str(failed.value)
-    outcomes = ["failed", "done", "failed", "done", "done"]
+    outcomes = ["failed", "done", "failed", "done", "done", "done"]
     assert runs(site) == [("nightly", n, o) for n, o in zip(NIGHT, outcomes, strict=True)]
     assert [a["outcome"] for a in acts(site, "run")] == outcomes
     assert alarms(site) == {"ingest": "x.gz: torn", "findings": "why not"}

@@ -137,7 +137,7 @@ def test_the_tally_of_a_lake_adds_up_to_its_lines(site: Workspace, now: datetime
     derived(site, now)
     with site.state.read() as connection:
         parts = catalogue.parts(connection, TALLY.name)
-    with Engine(site.folder, threads=1, memory_mb=256) as engine:
+    with Engine.of(site) as engine:
         engine.view(TALLY, parts)
         total = engine.connection.execute("SELECT sum(rows)::INTEGER FROM tally").fetchall()
     assert total == [(len(rows),)]

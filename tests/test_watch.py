@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
 
-import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT, make_site, squid_line, write_lines
+from factory import content
 from test_arrival import aged, night, site_of
 from test_ingest import NOW, TODAY, parts_of, rows
 
@@ -129,7 +129,7 @@ def test_many_parts_of_a_day_become_one(tmp_path: Path) -> None:
         assert merge(ws, NOW) == 0
     (part,) = parts_of(ws)
     assert sorted(rows(ws), key=lambda r: (r["file"], r["line"])) == before
-    found = pq.read_table(ws.folder / part)
+    found = content(ws.folder / part)
     assert found.schema.equals(EVENTS.schema)
     on_disk = [p for p in (ws.folder / "lake/events").rglob("*") if p.is_file()]
     assert [str(p.relative_to(ws.folder)) for p in on_disk] == [part]

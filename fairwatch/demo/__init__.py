@@ -22,9 +22,10 @@ from fairwatch.start import init
 from ingest.discover import discover
 from ingest.run import ingest
 from reports import evidence
+from reports.bundle import purge_certified
 from reports.cases import approve, open_case
 from reports.weekly import index, weekly
-from retention import purge, sentence, verify
+from retention import sentence, verify
 from workspace import Workspace, open_site
 
 ZONE = ZoneInfo("Europe/London")
@@ -91,9 +92,12 @@ def demo(folder: Path, now: datetime, actor: str, tell: Callable[[str], None]) -
         tell(f"5. {len(pages)} pages for managers, without names")
         case, pack = _case(ws, found, now)
         tell(f"6. Case {case}: asked for by HR, approved by a second person, evidence pack built")
-        purged = purge(ws, now)
+        purged, issued = purge_certified(ws, now)
         index(ws)
-        tell(f"7. Purge: {len(purged.removed)} items past their year removed")
+        tell(
+            f"7. Purge: {len(purged.removed)} items past their year removed; certificate "
+            f"{issued.path.relative_to(folder.resolve())}"
+        )
     verification = verify(ws, now)
     lines_, head = ws.ledger.verify()
     tell(f"8. {sentence(verification)} Ledger: {lines_} acts, head {head[:12]}…")
@@ -128,7 +132,9 @@ def _clear(folder: Path) -> None:
 
 
 def _settle(folder: Path, shift: timedelta) -> None:
-    init(folder, "b3", name="Harbour Lane Advice", timezone=str(ZONE))
+    # One folder is all a demo leaves; `fairwatch doctor` says that a real key is not to lie in it.
+    key = Path("keys") / "demo.master.key"
+    init(folder, "b3", name="Harbour Lane Advice", timezone=str(ZONE), key_file=key)
     settings = folder / "fairwatch.yaml"
     text = settings.read_text("utf-8")
     begin, end = text.index("sources:\n"), text.index("people:")

@@ -13,7 +13,7 @@ import pyarrow as pa
 from ingest.formats.arrays import text_of
 from ingest.formats.block import NEWLINE, IntArray
 from ingest.formats.lines import Lines, Mask, between, coded
-from ingest.formats.quotes import Quoted, at, lines_of
+from ingest.formats.quotes import Quoted, at
 
 
 class Split:
@@ -38,7 +38,7 @@ class Split:
         block = lines.block
         self._quoted = Quoted(block, ord(quotes), escapes=escapes) if quotes else None
         cuts = _cuts(lines, delimiter, self._quoted, repeated=repeated)
-        self._skip = len(delimiter)
+        self._skip, self._blank = len(delimiter), b" " not in delimiter
         self._cuts = np.concatenate((cuts, [len(block.data)]))
         self._first = np.searchsorted(cuts, block.starts)
         self.counts = np.diff(np.append(self._first, len(cuts))) + 1
@@ -60,7 +60,13 @@ class Split:
     def _changed(self) -> bool:
         """Whether a quote may stand for itself anywhere."""
         data = self.lines.block.data
-        return ((self._quotes or "") * 2).encode() in data or (self._escapes and b"\\" in data)
+        twice = self.lines.block.holds(((self._quotes or "") * 2).encode())
+        return twice or (self._escapes and b"\\" in data)
+
+    @cached_property
+    def _led(self) -> bool:
+        """Whether a blank that delimits nothing stands before a quote anywhere."""
+        return self._blank and self.lines.block.holds(f" {self._quotes}".encode())
 
     @cached_property
     def _starts(self) -> IntArray:
@@ -103,26 +109,37 @@ class Split:
                 return None
             place = int(name)
         block, count = self.lines.block, self.counts
+        if 0 <= place < self._least:
+            at_ = self._first + place
+            starts = self._cuts[at_ - 1] + self._skip if place else self._starts
+            ends = np.minimum(self._cuts[at_], block.ends)
+            return self._text(np.minimum(starts, ends), ends, None)
         index = np.full(len(count), place) if place >= 0 else count + place
         there = (index >= 0) & (index < count)
         at_ = np.where(there, self._first + index, 0)
         starts = np.where(index > 0, self._cuts[at_ - 1] + self._skip, self._starts)
         ends = np.minimum(self._cuts[at_], block.ends)
         starts, ends = np.where(there, starts, block.starts), np.where(there, ends, block.starts)
-        starts = np.minimum(starts, ends)
-        if self._quotes is None:
-            return coded(between(block, starts, ends, there))
+        return self._text(np.minimum(starts, ends), ends, there)
+
+    @cached_property
+    def _least(self) -> int:
+        """How many columns every line has."""
+        return int(self.counts.min(initial=1 << 30))
+
+    def _text(self, starts: IntArray, ends: IntArray, there: Mask | None) -> pa.DictionaryArray:
+        if self._quoted is None or not len(self._quoted.positions):
+            return coded(between(self.lines.block, starts, ends, there))
         return self._unquoted(starts, ends, there)
 
-    def _unquoted(self, starts: IntArray, ends: IntArray, there: Mask) -> pa.DictionaryArray:
+    def _unquoted(self, starts: IntArray, ends: IntArray, there: Mask | None) -> pa.DictionaryArray:
         block, quote = self.lines.block, ord(self._quotes or '"')
         array = block.array
-        if bytes((ord(" "), quote)) in block.data:
+        if self._led:
             # `, "x"`: a blank before the opening quote belongs to nobody.
-            blank = there & (ends - starts >= 3) & (array[starts] == ord(" "))
+            blank = (ends - starts >= 3) & (array[starts] == ord(" "))
             starts = starts + (blank & (array[np.minimum(starts + 1, len(array) - 1)] == quote))
-        wrapped = there & (ends - starts >= 2)
-        wrapped &= array[starts] == quote
+        wrapped = (ends - starts >= 2) & (array[starts] == quote)
         wrapped &= array[np.maximum(ends - 1, 0)] == quote
         column = coded(between(block, starts + wrapped, ends - wrapped, there))
         if self._changed:
@@ -144,7 +161,7 @@ def _cuts(lines: Lines, delimiter: bytes, quoted: Quoted | None, *, repeated: bo
             cuts = cuts[cuts + offset < len(array)]
             cuts = cuts[array[cuts + offset] == byte]
     if quoted is not None and len(quoted.positions):
-        cuts = cuts[~quoted.inside(cuts, lines_of(block, cuts))]
+        cuts = quoted.outside(cuts)
     if repeated and len(cuts):
         # The first of a run starts a column; the last of it is where the next one begins.
         cuts = cuts[np.append(np.diff(cuts) != 1, True)] if _runs(cuts) else cuts

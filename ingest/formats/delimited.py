@@ -20,22 +20,26 @@ from ingest.formats.block import (
     Block,
     IntArray,
     Reject,
+    beside,
 )
 from ingest.formats.lines import utf8
 from ingest.formats.quotes import Escapes
+from ingest.formats.words import next_byte
 
 Data = bytes | memoryview
-Kind = Literal["text", "int", "float"]
+Kind = Literal["text", "int", "float", "unread"]
 TEXT = pa.dictionary(pa.int32(), pa.string())
-TYPES: dict[Kind, pa.DataType] = {"text": TEXT, "int": pa.int64(), "float": pa.float64()}
+TYPES: dict[Kind, pa.DataType] = {
+    "text": TEXT,
+    "int": pa.int64(),
+    "float": pa.float64(),
+    "unread": pa.null(),
+}
 NUMBER: dict[Kind, str] = {
     "int": r"^-?0*\d{1,18}$",
     "float": r"^-?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$",
 }
 """What Arrow takes for a number, less its hexadecimals and words."""
-
-SHORT = 24
-"""Bytes of a column within which its end is looked for line by line, all lines at once."""
 
 SIGNS = np.frombuffer(b" \n-", np.uint8)
 LIMITS: dict[Kind, tuple[int, int]] = {"int": (1 - 10**18, 10**18), "float": (0, 10**12)}
@@ -46,7 +50,7 @@ TRAILING = re.compile(rb"(?<![\\ ]) +\n")
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the line: its name and what it holds."""
+    """A column of the line: its name and what it holds; `unread`: it has to be there, no more."""
 
     name: str
     kind: Kind = "text"
@@ -62,6 +66,11 @@ class Layout:
     columns: Sequence[Column]
     quoted: bool = False
     padded: Sequence[int] = ()
+
+    @property
+    def read(self) -> list[Column]:
+        """The columns that are looked into."""
+        return [c for c in self.columns if c.kind != "unread"]
 
 
 @dataclass
@@ -80,8 +89,8 @@ def read_columns(block: Block, layout: Layout) -> Columns:
     data, lines = block.without(np.sort(np.concatenate((ignored, unpaired))))
     rejects = [Reject(int(n), "its double quotes do not pair") for n in unpaired]
     if not data:
-        empty = [pa.array([], TYPES[c.kind]) for c in layout.columns]
-        names = [c.name for c in layout.columns]
+        empty = [pa.array([], TYPES[c.kind]) for c in layout.read]
+        names = [c.name for c in layout.read]
         table = pa.table(empty, names=names).append_column("line", pa.array([], pa.int64()))
         return Columns(table, rejects, len(ignored))
     text = _clean(block if data is block.data else Block(data), layout)
@@ -162,7 +171,7 @@ def _zero_filled(block: Block, padded: Sequence[int]) -> memoryview:
     for column in padded:
         at = block.starts
         for _ in range(column):
-            at = _next_blank(array, at) + 1
+            at = next_byte(array, at, BLANK) + 1
         at = at[at < len(array)]
         while len(at := at[array[at] == BLANK]):
             array[at] = ord("0")
@@ -170,25 +179,11 @@ def _zero_filled(block: Block, padded: Sequence[int]) -> memoryview:
     return array.data
 
 
-def _next_blank(array: npt.NDArray[np.uint8], at: IntArray) -> IntArray:
-    """The first blank at or after each position; the array's length where there is none."""
-    at = np.minimum(at, len(array) - 1)
-    for _ in range(SHORT):
-        elsewhere = array[at] != BLANK
-        if not elsewhere.any():
-            return at
-        at = np.minimum(at + elsewhere, len(array) - 1)
-    blanks = np.append(np.flatnonzero(array == BLANK), len(array))
-    return blanks[np.searchsorted(blanks, at)]
-
-
 def _plain(data: Data, table: pa.Table, layout: Layout) -> bool:
     """Whether the numbers Arrow read are written as numbers of a log: no `nan`, `1e300`, `0x1F`."""
-    array = np.frombuffer(data, np.uint8)
-    zeros = np.flatnonzero(((array[1:] | 32) == ord("x")) & (array[:-1] == ord("0")))
-    if np.isin(array[zeros - 1], SIGNS).any():
+    if _hexadecimal(np.frombuffer(data, np.uint8)):
         return False
-    for column in layout.columns:
+    for column in layout.read:
         if column.kind != "text":
             found = pc.min_max(table[column.name]).as_py()
             low, high = LIMITS[column.kind]
@@ -197,6 +192,12 @@ def _plain(data: Data, table: pa.Table, layout: Layout) -> bool:
             if column.kind == "float" and pc.any(pc.is_nan(table[column.name])).as_py():
                 return False
     return True
+
+
+def _hexadecimal(array: npt.NDArray[np.uint8]) -> bool:
+    """Whether a column may begin with `0x` or `0X`."""
+    found = beside(array, b"0x", ignored=b"\0\x20")
+    return any(np.isin(array[zeros - 1], SIGNS).any() for zeros in found)
 
 
 def _read(data: Data, layout: Layout, *, typed: bool) -> tuple[pa.Table, list[tuple[int, int]]]:
@@ -208,7 +209,7 @@ def _read(data: Data, layout: Layout, *, typed: bool) -> tuple[pa.Table, list[tu
         return "skip"
 
     names = [c.name for c in layout.columns]
-    types = {c.name: TYPES[c.kind] if typed else TEXT for c in layout.columns}
+    types = {c.name: TYPES[c.kind] if typed else TEXT for c in layout.read}
     table = csv.read_csv(
         pa.BufferReader(data),
         read_options=csv.ReadOptions(
@@ -225,6 +226,7 @@ def _read(data: Data, layout: Layout, *, typed: bool) -> tuple[pa.Table, list[tu
         ),
         convert_options=csv.ConvertOptions(
             column_types=types,
+            include_columns=[*types],
             check_utf8=False,
             null_values=["-"],
             strings_can_be_null=False,
@@ -236,7 +238,7 @@ def _read(data: Data, layout: Layout, *, typed: bool) -> tuple[pa.Table, list[tu
 def _cast(table: pa.Table, layout: Layout) -> tuple[pa.Table, list[tuple[int, str]], IntArray]:
     """Numbers out of text; rows in which one is none are named and left out."""
     bad: dict[int, str] = {}
-    for index, column in enumerate(layout.columns):
+    for index, column in enumerate(layout.read):
         if column.kind == "text":
             continue
         text = table[column.name].cast(pa.string())

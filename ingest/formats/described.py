@@ -11,7 +11,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest.formats import envelopes, fetching, mapping
-from ingest.formats.block import HASH, NOTHING_SAID, RAW, Block, Given, IntArray, Parsed, Reject
+from ingest.formats.alike import pairs
+from ingest.formats.block import (
+    BLANK,
+    HASH,
+    NOTHING_SAID,
+    RAW,
+    Block,
+    Given,
+    IntArray,
+    Parsed,
+    Reject,
+)
 from ingest.formats.columns import Split
 from ingest.formats.description import Description, Layout
 from ingest.formats.headers import (
@@ -162,7 +173,7 @@ class Described:
             left = np.setdiff1d(np.arange(len(lines)), fits)
             columns = Pairs(body, _syntax(layout, body))
         elif layout.engine == "pairs":
-            columns, left = Pairs(lines, _syntax(layout, lines)), none
+            columns, left = pairs(lines, _syntax(layout, lines)), none
         elif layout.engine == "json":
             objects = Objects(lines, layout.within)
             layout = completed(layout, objects) if layout.synonyms else layout
@@ -235,6 +246,9 @@ def _begun(lines: Lines, *, comments: bool) -> tuple[Lines, Counter[str]]:
     """Lines without the blank ones (and comments); what was ignored."""
     why: Counter[str] = Counter()
     if not len(lines):
+        return lines, why
+    first = lines.block.array[lines.block.starts]
+    if not ((first <= BLANK) | (first > 0x7E) | (first == HASH)).any():
         return lines, why
     texts = lines.texts
     blank = pc.equal(pc.binary_length(pc.utf8_trim_whitespace(texts)), 0).to_numpy(zero_copy_only=False)  # fmt: skip

@@ -3,6 +3,7 @@
 An envelope is taken off where it is there; what it says becomes columns whose names begin with `@`.
 """
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -33,6 +34,8 @@ HEADS = (
 )
 CRI = rf"^(?P<time>{ISO}) (?P<host>)(?P<tag>stdout|stderr) F (?P<pri>)"
 ALL_HEADS = (CRI, *HEADS)
+ANY_HEAD = "|".join(re.sub(r"\?P<\w+>", "?:", head) for head in ALL_HEADS)
+SAMPLED = 100
 INNER = rf"^(?:<\d{{1,3}}>|\d{{1,2}} {ISO} \S+ \S+ \S+ \S+ |{MONTH} {{1,2}}\d{{1,2}} (?:\d{{4}} )?{CLOCK} [^\s:]+ |\d{{4}}:\d\d:\d\d-\d\d:)"
 """A header right behind a relay's; a bare ISO time may be the record's own and is none."""
 FACTS = ("time", "host", "tag", "pri", "msgid")
@@ -69,6 +72,8 @@ def _beheaded(lines: Lines) -> Lines:
     if not len(lines) or not _FIRST[lines.block.array[lines.block.starts]].any():
         return lines
     texts = lines.texts
+    if not any(pc.any(pc.match_substring_regex(some, ANY_HEAD)).as_py() for some in (texts[:SAMPLED], texts)):  # fmt: skip
+        return lines
     starts = lines.block.starts.copy()
     facts: dict[str, list[pa.Array]] = {name: [] for name in FACTS}
     left = np.ones(len(texts), bool)

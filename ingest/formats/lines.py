@@ -80,6 +80,13 @@ def clean(block: Block) -> Lines:
 
 
 def between(block: Block, starts: IntArray, ends: IntArray, there: Mask | None = None) -> pa.Array:
+    """The bytes of a block from each start to its end as text, null where not `there`."""
+    return slices(pa.py_buffer(block.data), starts, ends, there)
+
+
+def slices(
+    data: pa.Buffer, starts: IntArray, ends: IntArray, there: Mask | None = None
+) -> pa.StringArray:
     """The bytes from each start to its end as text, null where not `there`.
 
     Starts and ends ascend: s0 <= e0 <= s1 <= e1 and so on.
@@ -87,9 +94,7 @@ def between(block: Block, starts: IntArray, ends: IntArray, there: Mask | None =
     offsets = np.empty(2 * len(starts) + 1, np.int32)
     offsets[0:-1:2], offsets[1::2] = starts, ends
     offsets[-1] = offsets[-2] if len(starts) else 0
-    pieces = pa.StringArray.from_buffers(
-        2 * len(starts), pa.py_buffer(offsets), pa.py_buffer(block.data)
-    )
+    pieces = pa.StringArray.from_buffers(2 * len(starts), pa.py_buffer(offsets), data)
     at = np.arange(0, 2 * len(starts), 2, dtype=np.int32)
     return pieces.take(pa.array(at, mask=None if there is None else ~there))
 
@@ -175,4 +180,4 @@ class Table:
         return self.made.get(name)
 
 
-__all__ = ["NEWLINE", "Beside", "Columns", "Lines", "Mask", "Subset", "Table", "between", "clean", "coded", "cut", "from_texts"]  # fmt: skip
+__all__ = ["NEWLINE", "Beside", "Columns", "Lines", "Mask", "Subset", "Table", "between", "clean", "coded", "cut", "from_texts", "slices"]  # fmt: skip

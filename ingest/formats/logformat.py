@@ -266,5 +266,5 @@ def _joined(url: str | None, scheme: str | None, host: str | None, port: str | N
     place = scheme, host or sni, port
     if path is None:
         return urls.authority_of(*place)
-    root = urls.root_of(*place)
+    root = urls.root_of(place[0], urls.authority_of(*place))
     return root and root + path

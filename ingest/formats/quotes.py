@@ -8,7 +8,7 @@ from ingest.formats.lines import Mask
 
 def at(block: Block, byte: int) -> IntArray:
     """Positions of one byte."""
-    return np.flatnonzero(block.array == byte)
+    return np.flatnonzero(block.array == byte).astype(np.int32)
 
 
 class Escapes:
@@ -45,6 +45,7 @@ class Quoted:
     """The quotes of a block, counted from the start of each line."""
 
     def __init__(self, block: Block, quote: int, *, escapes: bool) -> None:
+        self._block = block
         marks = at(block, quote) if quote in block.data else block.ends[:0]
         self.positions = unescaped(block, marks) if escapes else marks
         self._first = np.searchsorted(self.positions, block.starts)
@@ -57,6 +58,21 @@ class Quoted:
         before = np.searchsorted(self.positions, positions)
         odd: Mask = (before - self._first[line]) % 2 == 1
         return odd
+
+    def outside(self, positions: IntArray) -> IntArray:
+        """Those of the ascending positions that stand after an even number of quotes of their line."""
+        if (self.counts % 2).any():
+            return positions[~self.inside(positions, lines_of(self._block, positions))]
+        # Every quote is closed in its line: few positions, if any, lie between two of a pair.
+        low, high = (np.searchsorted(positions, self.positions[n::2]) for n in (0, 1))
+        holding = np.flatnonzero(low < high)
+        if not len(holding):
+            return positions
+        edges = np.zeros(len(positions) + 1, np.int8)
+        edges[low[holding]] += 1  # no two begin, or end, at the same place
+        edges[high[holding]] -= 1
+        outside: IntArray = positions[np.cumsum(edges[:-1], dtype=np.int8) == 0]
+        return outside
 
     def closing(self, opening: IntArray, otherwise: IntArray) -> IntArray:
         """The quote after each opening one, or the end of the line where none comes."""

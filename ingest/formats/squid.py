@@ -118,6 +118,8 @@ class Squid:
     def _kind(parts: list[Part]) -> Any:
         if [p.name for p in parts] == ["seconds"]:
             return "float"
+        if all(p.name in (None, "_") for p in parts):
+            return "unread"
         return "int" if len(parts) == 1 and parts[0].name in NUMBERS else "text"
 
     def lead(self, lead: bytes, data: bytes) -> bytes:
@@ -133,7 +135,9 @@ class Squid:
         read = read_columns(block, self.layout)
         fields: dict[str, pa.Array] = {}
         for index, parts in enumerate(self.columns):
-            _fields(parts, read.table[_label(index, parts)], fields)
+            label = _label(index, parts)
+            if label in read.table.column_names:
+                _fields(parts, read.table[label], fields)
         return rows_of(fields, read.table["line"], read.rejects, read.ignored)
 
 

@@ -2,15 +2,20 @@
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest.formats.arrays import TEXT, codes_to_text, constant, text_of
+from ingest.formats.arrays import codes_to_text, constant, text_of
+from ingest.formats.block import IntArray
 from ingest.formats.lines import coded
+from ingest.formats.slashes import Slashed
 
 DEFAULT_PORTS = {"http": "80", "https": "443", "ftp": "21"}
+KINDS = pa.array(["tunnel", "page"])
+PATH = re.compile(r"^(?:/(?:[^/]|$)|\?)")
 SCHEMED = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 
 
@@ -22,11 +27,13 @@ def composed(got: dict[str, pa.DictionaryArray | None], count: int) -> pa.Dictio
         return constant(None, count) if url is None else rooted(url)
     none = constant(None, count)
     places, known = distinct([none if c is None else c for c in (scheme, host, port)])
-    authority = codes_to_text(places, [authority_of(*place) for place in known]).cast(pa.string())
-    before = codes_to_text(places, [root_of(*place) for place in known]).cast(pa.string())
+    authorities = [authority_of(*place) for place in known]
+    roots = [root_of(place[0], own) for place, own in zip(known, authorities, strict=True)]
+    authority = codes_to_text(places, authorities).cast(pa.string())
+    before = codes_to_text(places, roots).cast(pa.string())
     rest = _rest(url, path, query, count)
     made = pc.if_else(pc.is_null(rest), authority, pc.binary_join_element_wise(before, rest, ""))
-    if url is None:
+    if url is None or _no_more(url):
         return coded(made)
     schemes = [place[0].lower() if place[0] else None for place in known]
     whole = _whole(url, codes_to_text(places, schemes), none if host is None else host)
@@ -48,17 +55,20 @@ def _rest(
         both = pc.binary_join_element_wise(pc.fill_null(rest, "/"), asked, "")
         rest = pc.coalesce(both, rest)
     if url is not None:
-        own = text_of(url, lambda u: u if u.startswith(("/", "?")) and u[:2] != "//" else None)
+        own = url if _no_more(url) else text_of(url, lambda u: u if PATH.match(u) else None)
         rest = pc.coalesce(own.cast(pa.string()), rest)
     return rest
+
+
+def _no_more(url: pa.DictionaryArray) -> bool:
+    """Whether all URLs are a path, a query, or both."""
+    return bool(pc.all(pc.match_substring_regex(url.dictionary, PATH.pattern)).as_py())
 
 
 def _whole(
     url: pa.DictionaryArray, scheme: pa.DictionaryArray, host: pa.DictionaryArray
 ) -> pa.StringArray:
     """URLs that name their host themselves; null where they do not, or are nothing but the host."""
-    if pc.all(pc.match_substring_regex(url.dictionary, "^[/?](?:[^/]|$)")).as_py():
-        return pa.nulls(len(url), pa.string())
     texts = url.cast(pa.string())
     named = text_of(url, lambda u: None if u.startswith(("/", "?")) and u[:2] != "//" else u)
     schemed = text_of(url, lambda u: u if SCHEMED.match(u) else None).cast(pa.string())
@@ -98,6 +108,7 @@ def _rooted(url: str) -> str | None:
     return None if url.startswith("/") else f"//{url}"
 
 
+@lru_cache(1 << 16)
 def authority_of(scheme: str | None, host: str | None, port: str | None) -> str | None:
     """Host and port; the scheme's own port is left out."""
     if not host or " " in host:  # a value cut within the next key: `203.0.113.9 dp`
@@ -111,9 +122,9 @@ def authority_of(scheme: str | None, host: str | None, port: str | None) -> str 
     return host if DEFAULT_PORTS.get((scheme or "").lower()) == port else f"{host}:{port}"
 
 
-def root_of(scheme: str | None, host: str | None, port: str | None) -> str | None:
+@lru_cache(1 << 16)
+def root_of(scheme: str | None, authority: str | None) -> str | None:
     """What stands before the path."""
-    authority = authority_of(scheme, host, port)
     if authority is None:
         return None
     return f"{scheme.lower()}://{authority}" if scheme else f"//{authority}"
@@ -121,11 +132,15 @@ def root_of(scheme: str | None, host: str | None, port: str | None) -> str | Non
 
 def grains(url: pa.DictionaryArray, method: pa.DictionaryArray | None) -> pa.DictionaryArray:
     """`page` where a request's path is known, `tunnel` where at most a host is."""
-    schemed = pc.match_substring_regex(url.dictionary, "^[^/]{0,10}//")
-    pages = codes_to_text(url.indices, pc.if_else(schemed, "page", "tunnel"))
-    if method is None:
-        return pages
-    tunnel = pc.fill_null(pc.equal(method.cast(TEXT), "CONNECT"), False)
-    if not pc.any(tunnel).as_py():
-        return pages
-    return coded(pc.if_else(tunnel, "tunnel", pages.cast(pa.string())))
+    page = np.append(Slashed(url.dictionary).page, False)[_codes(url)]
+    if method is not None:
+        tunnel = pc.fill_null(pc.equal(method.dictionary, "CONNECT"), False)
+        page &= ~np.append(tunnel.to_numpy(zero_copy_only=False), False)[_codes(method)]
+    nothing = pc.is_null(url).to_numpy(zero_copy_only=False) if url.null_count else None
+    return pa.DictionaryArray.from_arrays(pa.array(page.astype(np.int32), mask=nothing), KINDS)
+
+
+def _codes(column: pa.DictionaryArray) -> IntArray:
+    """The indices, with one beyond the dictionary for null."""
+    codes: IntArray = pc.fill_null(column.indices, len(column.dictionary)).to_numpy()
+    return codes

@@ -2,8 +2,9 @@
 
     python purge_once.py SITE [POINT]
 
-POINT: intent, condemn, unlink, segment, scrub (right after it happened). Says `ready` once the site
-is open, and `done` at the end.
+POINT: a step of retention.STEPS (right after it ended), or `file` (after the first file was unlinked),
+`row` (inside the transaction that marks), `segment` (after the first month was dropped), `act` (after
+the first act reached the ledger). Says `ready` once the site is open, each step, and `done` at the end.
 """
 
 import os
@@ -14,30 +15,41 @@ from pathlib import Path
 from typing import Any
 
 import retention
+from lake import catalogue
 from lake.files import remove
 from ledger import Ledger
-from state.store import State
 from workspace import Workspace, open_site
 
 NOW = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)
-POINTS: dict[str, tuple[object, str, Callable[..., Any]]] = {
-    "intent": (Ledger, "append", Ledger.append),
-    # What was condemned is committed when the unlinking begins.
-    "condemn": (retention, "_unlink", lambda *_: None),
-    "unlink": (retention, "remove", remove),
+WITHIN: dict[str, tuple[object, str, Callable[..., Any]]] = {
+    "row": (catalogue, "condemn", catalogue.condemn),
+    "file": (retention, "remove", remove),
     "segment": (Ledger, "drop", Ledger.drop),
-    "scrub": (State, "scrub", State.scrub),
+    "act": (Ledger, "append", Ledger.append),
 }
+"""Points within a step: the first call of something it does many times."""
 DEAD = 17
 
 
-def stop_after(point: str) -> None:
-    """Let the process be gone without a word right after a step of the purge."""
-    owner, name, real = POINTS[point]
+def die(_: object = None) -> None:
+    """Be gone without a word, as after a kill."""
+    os._exit(DEAD)
+
+
+def told(step: str, point: str | None) -> None:
+    """Say that a step has ended, or die there."""
+    if step == point:
+        die()
+    print(step, flush=True)
+
+
+def stop_within(point: str) -> None:
+    """Let the process be gone right after the first call of what a step does."""
+    owner, name, real = WITHIN[point]
 
     def stopped(*args: Any, **kwargs: Any) -> None:
         real(*args, **kwargs)
-        os._exit(DEAD)
+        die()
 
     setattr(owner, name, stopped)
 
@@ -45,11 +57,11 @@ def stop_after(point: str) -> None:
 def main(site: Path, point: str | None) -> None:
     """One purge, as the nightly job would do it."""
     ws: Workspace = open_site(site, "driver")
-    if point:
-        stop_after(point)
+    if point in WITHIN:
+        stop_within(point)
     print("ready", flush=True)
     with ws.alone():
-        retention.purge(ws, NOW)
+        retention.purge(ws, NOW, after=lambda step: told(step, point))
     print("done", flush=True)
 
 
