@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from canaries import CANARIES, put
+from canaries import put
+from canary_stores import CANARIES
 from conftest import make_site
 from factory import derived, lake, page, utc
 from hypothesis import given, settings
