@@ -59,8 +59,16 @@ def files(site: Path) -> Iterator[tuple[str, Path]]:
     the index of one.
     """
     for path in sorted(site.rglob("*")):
-        if path.is_file() and not path.is_symlink() and not _scaffold(path):
-            yield str(path.relative_to(site)), path
+        relative = str(path.relative_to(site))
+        if not path.is_file() or path.is_symlink() or _our_index(relative) or _scaffold(path):
+            continue
+        yield relative, path
+
+
+def _our_index(relative: str) -> bool:
+    """The index of our own database's log: opened and closed, all our locks on it would be gone."""
+    store = claimed_by(relative) if relative.endswith("-shm") else None
+    return store is not None and store.look == "database"
 
 
 def _scaffold(path: Path) -> bool:
