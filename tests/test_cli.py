@@ -592,7 +592,8 @@ def test_a_day_with_a_feed_gap_has_empty_numbers(call: Call, town: Path) -> None
     assert [ann["2026-11-12"][n] for n in numbers] == ["", "", ""]
     for day in ann.keys() - {"2026-11-12"}:
         low, likely, high = (float(ann[day][n]) for n in numbers)
-        assert 55 <= low <= likely <= high <= 66
+        # A page that falls silent may be read for twenty minutes more.
+        assert 55 <= low <= likely <= 66 <= high <= 80
     told = call("status", "--json", "--site", town).json["sources"][0]["gaps"]
     # Read once: of the last day its lines may still be on their way.
     assert [gap[:10] for gap in told] == [f"2026-11-{d}" for d in range(16, 19)], "silent since"
@@ -771,6 +772,7 @@ def test_a_finding_is_reviewed_by_a_human(
     call: Call, town: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(shutil.copytree(town, tmp_path / "own"))
+    shutil.copy(town.parent / "fairwatch.master.key", tmp_path)  # it stands beside the site
     matters = call("findings", *DAYS, "--json").json["findings"]
     assert {m["state"] for m in matters} == {"waiting"}
     one, other = matters[0]["id"], matters[1]["id"]

@@ -214,9 +214,9 @@ def test_an_authorised_role_is_not_judged(site: Workspace, now: datetime) -> Non
     assert [d.day for d in found[0].days] == WEEK[1:4]
 
 
-def test_every_check_is_there_in_order(site: Workspace, now: datetime) -> None:
+def test_every_check_is_there_in_words(site: Workspace, now: datetime) -> None:
     found = ask(site, [r for day in WEEK for r in reading(day, 40)], now)
-    assert [a.check for a in found[0].against] == list(CHECKS)
+    assert sorted(a.check for a in found[0].against) == sorted(CHECKS)
     assert all(len(a.text) > 20 and a.text.endswith(".") for a in found[0].against)
 
 

@@ -6,7 +6,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
-from canaries import CANARIES, OLD, Plant, S, put, workbook
+from canaries import OLD, Plant, S, put
+from canary_stores import CANARIES, workbook
 
 from lake.witness import packed
 from lake.witness.site import Verification, verify_site

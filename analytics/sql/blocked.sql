@@ -4,7 +4,7 @@
 --      UTC instants)
 -- out: the columns of the dataset `blocked`; 407 asks for a password and denies nothing, widgets
 --      and frames on other sites' pages are nobody's attempt, repeats within a minute are one
-WITH named AS (
+WITH named AS MATERIALIZED (
     SELECT
         "user", identity, service, category, verdict, time, bytes_down, method,
         time - to_milliseconds(greatest(coalesce(duration_ms, 0), 0)) AS start,

@@ -3,5 +3,5 @@
 -- out: "user", category, contacts
 SELECT "user", category, count(*)::INTEGER AS contacts
 FROM events
-WHERE category IN (SELECT category FROM categories) AND verdict = 'allowed' AND time >= $first AND time < $last
+WHERE category IS NOT NULL AND category IN (SELECT category FROM categories) AND verdict = 'allowed' AND time >= $first AND time < $last
 GROUP BY ALL

@@ -9,7 +9,7 @@ WITH contacts AS (
             AS start
     FROM events
     JOIN persons AS p USING ("user")
-    WHERE time >= $from AND category IN (SELECT category FROM categories) AND verdict = 'allowed'
+    WHERE time >= $from AND category IS NOT NULL AND category IN (SELECT category FROM categories) AND verdict = 'allowed'
       AND (grain = 'contact' OR (grain = 'tunnel' AND bytes_down IS NULL))
       AND role <> 'embed'
       AND start >= epoch_ms($from) AND start < epoch_ms($last)

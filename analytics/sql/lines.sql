@@ -7,7 +7,7 @@
 --      search | other | unsaid), bytes, media, post
 -- Left out, and told of in tally: refused lines, contacts, nobody's lines, and a connection whose
 -- inside is logged line by line.
-WITH listed AS (
+WITH listed AS MATERIALIZED (
     SELECT
         "user", service, category, source, file, line, role, path_role, referrer, method, status,
         content_type, host, "fetch",
@@ -19,7 +19,8 @@ WITH listed AS (
         coalesce(bytes_down, 0) AS bytes
     FROM events
     -- Nothing is logged before it began: whole row groups of the day before are never read.
-    WHERE time >= $from AND category IN (SELECT category FROM categories)
+    -- (That a category is named at all is asked of the file itself.)
+    WHERE time >= $from AND category IS NOT NULL AND category IN (SELECT category FROM categories)
       AND verdict = 'allowed' AND grain <> 'contact' AND "user" IS NOT NULL
       -- A connection without a known size proves nothing but that it was there.
       AND NOT (grain = 'tunnel' AND coalesce(bytes_down, 0) = 0)

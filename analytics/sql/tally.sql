@@ -2,7 +2,7 @@
 -- in:  events, categories, signs, $day, $first, $last (the local day, UTC instants)
 -- out: the columns of the dataset `tally`
 -- A line belongs to the day it began in, as in lines.sql.
-WITH every AS (
+WITH every AS MATERIALIZED (
     SELECT
         "user",
         CASE WHEN category IN (SELECT category FROM categories) THEN service END AS service,
