@@ -115,6 +115,7 @@ TYPED: dict[str, Callable[[Place], list[Words]]] = {
     "lists update": lambda p: [["mine", "--file", p.file("hosts.txt", HOSTS + "x.example\n"), "--write"]],
     "lists disputes": lambda p: [[]],
     "people import": lambda p: [["--from", "csv", p.file("staff.csv", "user,name,department,manager,email\nann,Ann,A,kim,a@example.org\n")]],
+    "calibrate": lambda p: [["--list"], ["--script", str(p.site / "reports" / "script.html")]],
     "help exit-codes": lambda p: [[]],
 }  # fmt: skip
 NOT_TYPED = {
