@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import pyarrow as pa
 
-from analytics import said, terms
+from analytics import rivals, said, terms
 from analytics.against import GRADES, NotEvaluated, Said, SpeaksAgainst
 from analytics.engine import Engine
 from analytics.finding import (
@@ -20,7 +20,7 @@ from analytics.finding import (
     blocked_threshold,
     time_threshold,
 )
-from analytics.lookups import Host, Looked, Panel, Shares, look_up
+from analytics.lookups import Host, Looked, Shares, look_up
 from analytics.people import gap_days
 from analytics.questions import FeedGap, Week, feed_gaps, opened
 from config.hours import day_bounds
@@ -38,13 +38,8 @@ def findings(ws: Workspace, first: date, last: date, now: datetime) -> list[Find
     return judged(ws, first, last, now).found
 
 
-def judged(
-    ws: Workspace, first: date, last: date, now: datetime, panel: Panel | None = None
-) -> Judgement:
-    """Judge the weeks that `first` to `last` touch, each day by the policy in force on it.
-
-    `panel` answers how other reporters would count a person's days.
-    """
+def judged(ws: Workspace, first: date, last: date, now: datetime) -> Judgement:
+    """Judge the weeks that `first` to `last` touch, each day by the policy in force on it."""
     weeks = sorted({Week.of(first + timedelta(days=i)) for i in range((last - first).days + 1)},
                    key=lambda w: w.first_day)  # fmt: skip
     if not weeks:
@@ -61,7 +56,7 @@ def judged(
                 days = [d for d in of_policy if rule.effective.covers(d)]
                 if not days:
                     continue
-                judge = _Judge(ws, engine, policy, rule, days, gaps & set(days), panel, memory)
+                judge = _Judge(ws, engine, policy, rule, days, gaps & set(days), now, memory)
                 for one in judge.findings():
                     found.append(one) if isinstance(one, Finding) else withheld.append(one)
     # By person within a week: an order by minutes would be a table of who uses most.
@@ -154,7 +149,7 @@ class _Judge:
     rule: AnyRule
     days: Sequence[date]
     gaps: set[date]
-    panel: Panel | None
+    now: datetime
     memory: "_Memory"
 
     def findings(self) -> Iterator[Finding | Withheld]:
@@ -186,31 +181,29 @@ class _Judge:
         threshold = time_threshold(rule)
         groups = self._groups(rows)
         looked = self._look_up(groups, self.policy.categories)
+        asked = {self._id(g[0]): (g[0].user, [r.day for r in g]) for g in groups.values()}
+        panels = rivals.panels(self.ws, asked, self.now)
         for key, found in groups.items():
             measures = [DayMeasure(r.day, r.low_min, r.likely_min, r.high_min, "") for r in found]
             grade = max(r.grade for r in found)
             checks: Checks = {
                 "interval": said.interval(sum(d.low for d in measures), sum(d.high for d in measures)),
                 "grade": Said(f"Evidence of grade {grade}: {GRADES[grade]}.", {"grade": grade}),
-                **self._minutes_checks(rule, found, looked),
+                **self._minutes_checks(rule, found, panels[self._id(found[0])]),
                 "team": said.team(self.ws, self.engine, key[0], found[-1].day, key[1], parts),
             }  # fmt: skip
             yield self._finding(found, measures, "minutes", threshold, grade, looked, checks)
 
-    def _minutes_checks(self, rule: TimeRule, rows: list[TimeRow], looked: Looked) -> Checks:
+    def _minutes_checks(
+        self, rule: TimeRule, rows: list[TimeRow], panel: rivals.Panel | None
+    ) -> Checks:
         whole = sum(r.likely_min + r.uncounted_min for r in rows)
-        user, week = rows[0].user, rows[0].week
-        if self.panel:
-            theirs = self.panel(self.engine, user, [r.day for r in rows])
-        else:
-            found = looked.stretches.get((user, week))
-            theirs = {} if found is None else {"gaps up to five minutes filled": found}
         return {
             "breaks_and_free_time": said.breaks(
                 rule, sum(r.break_min for r in rows), sum(r.uncounted_min for r in rows)
             ),
             "after_hours_share": said.after_hours(sum(r.outside_min for r in rows), whole),
-            "other_rules": said.other_rules(whole, theirs),
+            "other_rules": said.other_rules(panel),
         }
 
     def _blocked(self, rule: BlockedSite) -> Iterator[Finding | Withheld]:
@@ -269,7 +262,7 @@ class _Judge:
             "permitted_and_authorised_use": said.permitted(ws, self.policy, row.user, last),
             "list_disputes": said.disputes(looked.hosts.get(key), self.memory.disputed(ws)),
             "missing_data": said.missing(of_week),
-            "calibration": said.calibration(ws, last),
+            "calibration": said.calibrated(ws, Week.parse(row.week).last_day),
         }
         try:
             against = SpeaksAgainst.of(made)

@@ -1,6 +1,6 @@
 """What is looked up of all findings of a rule at once: lines by class, addresses, hosts, rivals."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TypeVar
@@ -16,9 +16,6 @@ from workspace import Workspace
 
 Key = tuple[str, str]
 """A user and a week: there is at most one finding of a rule for it."""
-
-Panel = Callable[[Engine, str, Sequence[date]], Mapping[str, float]]
-"""Minutes of a person on some days by the name of a published rule."""
 
 
 @dataclass(frozen=True)
@@ -69,15 +66,6 @@ class Host:
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """Minutes as reporters count them that stretch a visit over any gap of five minutes."""
-
-    user: str
-    week: str
-    minutes: float
-
-
-@dataclass(frozen=True)
 class Peers:
     """The others of a team, and the median of their week in minutes."""
 
@@ -93,7 +81,6 @@ class Looked:
     devices: Mapping[Key, Clients]
     clients: Mapping[Key, list[Client]]
     hosts: Mapping[Key, list[Host]]
-    stretches: Mapping[Key, float]
 
 
 def look_up(
@@ -104,7 +91,7 @@ def look_up(
     Reads the events of the days once for all findings.
     """
     if not asked:
-        return Looked({}, {}, {}, {}, {})
+        return Looked({}, {}, {}, {})
     _tables(ws, engine, asked, words)
     clients, hosts = (
         _grouped(engine.rows("finding_clients", Client)),
@@ -115,7 +102,6 @@ def look_up(
         devices={(c.user, c.week): c for c in engine.rows("shared_clients", Clients)},
         clients=clients,
         hosts=hosts,
-        stretches={(s.user, s.week): s.minutes for s in engine.rows("finding_gaps", Stretch)},
     )
 
 

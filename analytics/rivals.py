@@ -1,6 +1,6 @@
 """The same person-day under the published rules: what other products would have printed, and why not to."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -181,19 +181,6 @@ def panels(
     ours = usage(ws, first, last, feed_gaps(ws, first, last, now))
     rows = beside(rival_days(ws, first, last, {person for person, _ in asked.values()}), ours)
     return {name: panel(rows, person, days) for name, (person, days) in asked.items()}
-
-
-def minutes_of(ws: Workspace) -> Callable[[Engine, str, Sequence[date]], dict[str, float]]:
-    """What judging asks for a person's days (analytics.lookups.Panel): minutes by a rule's words."""
-
-    def answer(_: Engine, user: str, days: Sequence[date]) -> dict[str, float]:
-        found = [r for r in rival_days(ws, min(days), max(days), [user]) if r.day in set(days)]
-        return {
-            f"{rule.products} ({rule.title})": sum(float(getattr(r, rule.id)) for r in found)
-            for rule in RULES
-        }
-
-    return answer
 
 
 def _categories(ws: Workspace, first: date, last: date) -> pa.Table:

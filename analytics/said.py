@@ -5,16 +5,15 @@ from datetime import date
 
 import pyarrow as pa
 
-from analytics import calibration as measured_errors
+from analytics import calibration
 from analytics.against import IDENTITIES, Said
 from analytics.engine import Engine
 from analytics.lookups import Client, Clients, Host, Peers, Shares
 from analytics.questions import SMALLEST_GROUP
+from analytics.rivals import Panel, differs
 from config.policy import Policy
 from config.rules import BlockedSite, Rule, TimeRule
 from workspace import Workspace
-
-TWOFOLD = 2.0
 
 
 def threshold(rule: Rule, text: str) -> Said:
@@ -241,36 +240,28 @@ def missing(days: Sequence[date]) -> Said:
     return Said(told, {"days": len(days)})
 
 
-def other_rules(ours: float, theirs: Mapping[str, float] | None) -> Said | None:
-    """The same days under rules other reporters use; where they differ much, that is said."""
-    if not theirs:
+def other_rules(panel: Panel | None) -> Said | None:
+    """The same days under the published rules; where they differ much, that is said first."""
+    if panel is None:
         return None
-    differs = {name: m for name, m in theirs.items() if _twofold(ours, m)}
-    listed = ", ".join(f"{name} {m:.0f}" for name, m in sorted(theirs.items()))
-    lead = (
-        "Other reporters would print something else, more than twice or less than half of ours: "
-        if differs
-        else "Other reporters would print much the same: "
+    listed = ", ".join(f"{line.rule.products} {line.minutes:.0f}" for line in panel.lines)
+    alike = (
+        f"Published rules come to much the same as our likely {panel.likely:.0f} minutes: {listed}."
     )
     return Said(
-        f"{lead}{listed} minutes for these whole days, against our likely {ours:.0f}.",
+        panel.first_words or alike,
         {
-            **{name: round(m, 2) for name, m in theirs.items()},
-            "ours": round(ours, 2),
-            "differs": bool(differs),
+            **{line.rule.id: round(line.minutes, 2) for line in panel.lines},
+            "ours": round(panel.likely, 2),
+            "differs": panel.first_words is not None,
         },
     )
 
 
-def _twofold(one: float, other: float) -> bool:
-    low, high = sorted((one, other))
-    return high > TWOFOLD * low and high >= 1
-
-
-def calibration(ws: Workspace, day: date) -> Said:
-    """Whether the method was measured on this network by then, and with what error."""
-    known = measured_errors.measured(ws, day)
-    return Said(measured_errors.words(ws, day), {"calibrated": bool(known)})
+def calibrated(ws: Workspace, day: date) -> Said:
+    """Whether the method was measured on this network by then, and what came of it."""
+    known = calibration.measured(ws, day)
+    return Said(calibration.words(ws, day), {"calibrated": bool(known)})
 
 
 def counted_visits(
@@ -303,7 +294,7 @@ def _any_line(rule: BlockedSite, rows: int, visits: float) -> Said:
     return Said(
         f"A reporter that counts every line would print {rows} for these days; counted here are "
         f"{visits:.0f} visits ({', '.join(_numbers(rule))}).",
-        {"any_line": rows, "ours": visits, "differs": _twofold(visits, rows)},
+        {"any_line": rows, "ours": visits, "differs": differs(rows, visits)},
     )
 
 

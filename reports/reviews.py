@@ -137,9 +137,16 @@ def with_standing(found: Sequence[Finding], where: dict[str, Standing]) -> list[
             "state": where[f.id].state,
             "changed": where[f.id].changed,
             "reviews": [asdict(r) for r in where[f.id].reviews],
+            "other_rules": _apart(f),
         }
         for f in found
     ]
+
+
+def _apart(finding: Finding) -> str | None:
+    """What other rules say where they differ much; None where they do not."""
+    said = finding.against.other_rules
+    return said.text if said.figures.get("differs") else None
 
 
 def _standing(reviews: list[Review], facts: str) -> Standing:

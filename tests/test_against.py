@@ -13,6 +13,7 @@ from analytics import said
 from analytics.against import CHECKS, NotEvaluated, Said, SpeaksAgainst, plain
 from analytics.finding import DayMeasure, Finding
 from analytics.lookups import Clients, Shares
+from analytics.rivals import RULES, Line, Panel, differs
 
 NAMES = [f.name for f in fields(SpeaksAgainst)]
 FULL = {name: Said(f"{name} was looked at.") for name in NAMES}
@@ -95,17 +96,20 @@ def test_it_comes_back_from_what_is_kept_as_it_was() -> None:
 
 
 def test_where_others_print_twice_as_much_that_stands_first() -> None:
-    alike = said.other_rules(60, {"a": 100, "b": 40})
-    twice = said.other_rules(60, {"a": 121, "b": 40})
-    half = said.other_rules(60, {"a": 29})
-    for text, first in ((alike, "threshold"), (twice, "other rules"), (half, "other rules")):
+    def told(*minutes: float) -> Said | None:
+        lines = (Line(rule, m, differs(m, 60)) for rule, m in zip(RULES, minutes, strict=False))
+        return said.other_rules(Panel((DAY.day,), 50, 60, 70, tuple(lines)))
+
+    cases = [
+        (told(100, 40), "threshold"),
+        (told(121, 40), "other rules"),
+        (told(29), "other rules"),
+    ]
+    for text, first in cases:
         assert text
         section = SpeaksAgainst.of({**FULL, "other_rules": text})
         assert next(iter(section)).check == first
         assert sorted(a.check for a in section) == sorted(CHECKS)
-    assert twice
-    assert twice.figures["differs"] is True
-    assert twice.text.startswith("Other reporters would print something else")
 
 
 SHARES = Shares("ann", "2026-W46", 2, 100, 10, 60, 25, 5)
@@ -114,7 +118,7 @@ LACKING: list[tuple[str, Callable[[], Said | None]]] = [
     ("a day without one", lambda: said.background(SHARES, 3)),
     ("no addresses", lambda: said.shared_device(None)),
     ("no hosts", lambda: said.disputes([], lambda _: True)),
-    ("no other rule", lambda: said.other_rules(60, {})),
+    ("no other rule", lambda: said.other_rules(None)),
 ]
 
 

@@ -10,11 +10,13 @@ import pytest
 import typer
 from conftest import ROOT, squid_line, write_lines
 from drivers import store_list
+from sqlalchemy import select
 
 from fairwatch import place
 from fairwatch.cli import app, main
 from lake.datasets import CLOCKED, STORES
 from lake.witness.look import claimed_by
+from state.tables import FINDING
 from workspace import open_site
 
 Words = list[str]
@@ -79,6 +81,12 @@ def _case(p: Place) -> str:
     return cases(open_site(p.site, "test"))[-1].id
 
 
+def _finding(p: Place) -> str:
+    """A finding's id."""
+    with open_site(p.site, "test").state.read() as connection:
+        return str(connection.execute(select(FINDING.c.id)).scalars().first())
+
+
 HOSTS = "facebook.com\nexample.net\n"
 TYPED: dict[str, Callable[[Place], list[Words]]] = {
     "init": lambda p: [[str(p.outer / "other" / "site"), "--policy", "b3"]],
@@ -89,7 +97,8 @@ TYPED: dict[str, Callable[[Place], list[Words]]] = {
     "usage": lambda p: [p.days, [*p.days, "--json"]],
     "tally": lambda p: [p.days],
     "lines": lambda p: [[p.person(), *p.days, "--reason", "a test"]],
-    "findings": lambda p: [p.days],
+    "findings list": lambda p: [[]],
+    "findings review": lambda p: [[_finding(p), "--note", "--reason", "a test"]],
     "classify": lambda p: [["www.facebook.com"]],
     "who": lambda p: [["10.20.1.50", f"{p.now - timedelta(days=9):%Y-%m-%dT%H:%M}"]],
     "run": lambda p: [["nightly"], ["weekly"]],
@@ -107,6 +116,11 @@ TYPED: dict[str, Callable[[Place], list[Words]]] = {
     "retention verify": lambda p: [[]],
     "ledger verify": lambda p: [[]],
     "ledger export": lambda p: [[]],
+    "ledger checkpoint": lambda p: [[]],
+    "ledger prove": lambda p: [["1"]],
+    "ledger consistency": lambda p: [["1"]],
+    "ledger rotate-key": lambda p: [[]],
+    "retention certificate": lambda p: [[], ["--purge", "last"]],
     "keys status": lambda p: [[]],
     "keys confirm": lambda p: [[p.key()]],
     "keys rotate": lambda p: [[]],

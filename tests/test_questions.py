@@ -69,7 +69,6 @@ ROWS: dict[str, type[Any]] = {
     "feed_clocks": feed.Shift,
     "feed_gaps": feed.FeedGap,
     "finding_clients": lookups.Client,
-    "finding_gaps": lookups.Stretch,
     "finding_hosts": lookups.Host,
     "finding_shares": lookups.Shares,
     "findings_blocked": findings.BlockedRow,
