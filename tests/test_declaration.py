@@ -87,6 +87,11 @@ def _finding(p: Place) -> str:
         return str(connection.execute(select(FINDING.c.id)).scalars().first())
 
 
+def _acts(p: Place) -> int:
+    """The number of the first act that is still there."""
+    return int(next(iter(open_site(p.site, "test").ledger.lines())).act["seq"])
+
+
 HOSTS = "facebook.com\nexample.net\n"
 TYPED: dict[str, Callable[[Place], list[Words]]] = {
     "init": lambda p: [[str(p.outer / "other" / "site"), "--policy", "b3"]],
@@ -98,7 +103,7 @@ TYPED: dict[str, Callable[[Place], list[Words]]] = {
     "tally": lambda p: [p.days],
     "lines": lambda p: [[p.person(), *p.days, "--reason", "a test"]],
     "findings list": lambda p: [[]],
-    "findings review": lambda p: [[_finding(p), "--note", "--reason", "a test"]],
+    "findings review": lambda p: [[_finding(p), "--note", "--reason", "a test of every command"]],
     "classify": lambda p: [["www.facebook.com"]],
     "who": lambda p: [["10.20.1.50", f"{p.now - timedelta(days=9):%Y-%m-%dT%H:%M}"]],
     "run": lambda p: [["nightly"], ["weekly"]],
@@ -117,8 +122,8 @@ TYPED: dict[str, Callable[[Place], list[Words]]] = {
     "ledger verify": lambda p: [[]],
     "ledger export": lambda p: [[]],
     "ledger checkpoint": lambda p: [[]],
-    "ledger prove": lambda p: [["1"]],
-    "ledger consistency": lambda p: [["1"]],
+    "ledger prove": lambda p: [[str(_acts(p))]],
+    "ledger consistency": lambda p: [[str(min((p.site / "checkpoints").glob("*.txt")))]],
     "ledger rotate-key": lambda p: [[]],
     "retention certificate": lambda p: [[], ["--purge", "last"]],
     "keys status": lambda p: [[]],
