@@ -126,8 +126,15 @@ def _take_up(ws: Workspace, now: datetime) -> None:
         )
 
 
+OFFICERS = ("purge", "verify")
+"""Steps whose failure the data protection officer hears of as well."""
+
+
 def alarm(ws: Workspace, key: str, message: str, now: datetime) -> None:
-    """Mail IT the first time a step fails; the same failure is silent until the step succeeds."""
+    """Mail IT the first time a step fails; the same failure is silent until the step succeeds.
+
+    What was not deleted in time is the data protection officer's matter, too.
+    """
     with ws.state.read() as connection:
         raised = connection.execute(select(ALARM.c.key).where(ALARM.c.key == key)).scalar()
     if raised:
@@ -136,6 +143,8 @@ def alarm(ws: Workspace, key: str, message: str, now: datetime) -> None:
         subject = f"Fairwatch: {key} failed at {ws.settings.organisation.name}"
         try:
             mail.alarm(ws.settings.mail, subject, message, now, ws.folder)
+            if key in OFFICERS and ws.settings.dpo is not None:
+                mail.tell_officer(ws, subject, message, {}, now)
         except MailFailed:
             return  # not raised, so that the next night tries again; `status` shows the failure
     with suppress(OSError, SQLAlchemyError), ws.state.change() as change:

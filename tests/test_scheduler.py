@@ -23,7 +23,7 @@ from apscheduler.schedulers.blocking import BlockingScheduler
 from conftest import ROOT, make_site, squid_line, write_lines
 from sqlalchemy import select
 
-from config.settings import Mail, Timetable
+from config.settings import Mail, Officer, Timetable
 from errors import JobFailed, Locked, UnreadableInput
 from fairwatch.status import status
 from jobs import JOBS, STEPS, Job, Step
@@ -300,6 +300,20 @@ def test_each_step_has_its_own_alarm(site: Workspace, night: Night, inbox: Inbox
     subjects = [m["Subject"].split()[1] for m in inbox.arrived]
     assert subjects == ["ingest", "verify"]
     assert set(alarms(ws)) == {"verify"}
+
+
+def test_overdue_data_is_told_to_the_officer_too(
+    site: Workspace, night: Night, inbox: Inbox
+) -> None:
+    ws = mailing(site, inbox.port)
+    officer = Officer(name="Dee", email="dpo@example.org")
+    ws = replace(ws, settings=ws.settings.model_copy(update={"dpo": officer}))
+    night.failing = {"ingest": UnreadableInput("a"), "verify": JobFailed("3 rows overdue")}
+    fails(ws, night)
+    told = [(m["To"], m["Subject"].split()[1]) for m in inbox.arrived]
+    assert sorted(told) == [
+        ("dpo@example.org", "verify"), ("it@example.org", "ingest"), ("it@example.org", "verify"),
+    ]  # fmt: skip
 
 
 def test_a_bug_is_an_alarm_too(site: Workspace, night: Night, inbox: Inbox) -> None:
