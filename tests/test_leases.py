@@ -10,7 +10,6 @@ from time import sleep
 from typing import Any
 
 import numpy as np
-import pyarrow.dataset as ds
 import pytest
 import yaml
 from conftest import ROOT, squid_line, write_lines
@@ -27,6 +26,7 @@ from ingest.discover import discover
 from ingest.identity import EPOCH, Identities, known_identities
 from ingest.leases import Leases, read_leases
 from ingest.run import ingest
+from lake.datasets import EVENTS
 from workspace import Workspace
 
 KINDS: list[dict[str, Any]] = yaml.safe_load((ROOT / "tests/data/addresses.yaml").read_text())
@@ -418,7 +418,8 @@ def stored() -> Callable[[Workspace], list[tuple[str, str]]]:
     """Name and grade of every stored line, in the order of the log."""
 
     def rows(ws: Workspace) -> list[tuple[str, str]]:
-        found = ds.dataset(ws.folder / "lake" / "events", format="parquet").to_table()
+        paths = sorted((ws.folder / "lake" / "events").rglob("*.parquet"))
+        found = ws.keys.dataset(paths, EVENTS.schema).to_table()
         return [
             (r["user"], r["identity"]) for r in sorted(found.to_pylist(), key=lambda r: r["line"])
         ]
