@@ -66,7 +66,7 @@ def _chunks(raw: bytes, depth: int, opening: Any) -> Iterator[tuple[str, bytes]]
 
 
 def _unpacked(raw: bytes, opening: Any) -> Iterator[tuple[str, bytes]]:
-    if raw[:4] == raw[-4:] and raw[:4] in (b"PAR1", b"PARE"):
+    if len(raw) > 12 and raw[:4] == raw[-4:] and raw[:4] in (b"PAR1", b"PARE"):
         yield from (("parquet", cell) for cell in _parquet(raw, opening))
     elif raw.startswith(b"PK\x03\x04"):
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:

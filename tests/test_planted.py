@@ -137,7 +137,9 @@ def deliver(site: Path, rounds: int = 1) -> list[Path]:
             for host in HOSTS:
                 squid += squid_lines(host, at)
                 combined += combined_lines(host, at)
-            squid += [squid_line(at + timedelta(seconds=40 * i)) for i in range(120)]
+            # In an hour of its own: beside another site's page it would be that page's button.
+            reads = at + timedelta(hours=3)
+            squid += [squid_line(reads + timedelta(seconds=40 * i)) for i in range(120)]
     folder = site / "incoming"
     logs = [write_lines(folder / "s.log", squid), write_lines(folder / "c.log", combined)]
     with gzip.open(folder / "s2.log.gz", "wt") as file:

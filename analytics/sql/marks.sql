@@ -32,6 +32,16 @@ followed AS (
     WINDOW w AS (PARTITION BY c.person, c.service ORDER BY c.start)
 ),
 
+-- A beat's own lines cover it; what is unknown begins at its last one.
+spans AS (
+    SELECT
+        * EXCLUDE (follows, elsewhere),
+        last - start AS span,
+        follows - (last - start) AS follows,
+        elsewhere - (last - start) AS elsewhere
+    FROM followed
+),
+
 reach AS (
     SELECT
         *,
@@ -43,26 +53,26 @@ reach AS (
             THEN $chained
             ELSE $alone
         END) AS horizon
-    FROM followed
+    FROM spans
 ),
 
 dwell AS (
     SELECT
         *,
-        CASE
+        span + CASE
             WHEN linked THEN least(follows, $low_cap, elsewhere)
-            ELSE least($glance + last - start, horizon)
+            ELSE least($glance, horizon)
         END AS low,
-        CASE
+        span + CASE
             WHEN linked AND elsewhere < follows THEN least(follows, greatest(elsewhere, $low_cap))
             WHEN linked THEN follows
             -- Looks are spread over orders of magnitude: the middle of what is possible is that of
             -- the logarithms.
-            ELSE greatest(sqrt($look * horizon::DOUBLE), last - start)
+            ELSE sqrt($look * horizon::DOUBLE)
         END AS likely,
-        CASE
+        span + CASE
             WHEN linked THEN follows
-            ELSE greatest(horizon, $look, least(busy - start, $tunnel_most), last - start)
+            ELSE greatest(horizon, $look, least(busy - last, $tunnel_most))
         END AS high
     FROM reach
 )
