@@ -137,8 +137,8 @@ def deliver(site: Path, rounds: int = 1) -> list[Path]:
             for host in HOSTS:
                 squid += squid_lines(host, at)
                 combined += combined_lines(host, at)
-            # In an hour of its own: beside another site's page it would be that page's button.
-            reads = at + timedelta(hours=3)
+            # By themselves: beside another site's page it would be that page's button.
+            reads = at + timedelta(minutes=5)
             squid += [squid_line(reads + timedelta(seconds=40 * i)) for i in range(120)]
     folder = site / "incoming"
     logs = [write_lines(folder / "s.log", squid), write_lines(folder / "c.log", combined)]
@@ -154,8 +154,8 @@ def left_behind(site: Path) -> list[str]:
     return search(site, HOSTS, leave_out=["incoming"])
 
 
-def through(site: Path) -> Workspace:
-    """Ingest to evidence pack."""
+def through(site: Path, *, matters: bool = True) -> Workspace:
+    """Ingest to evidence pack; `matters`: whether there is something to look at."""
     ws = open_site(site, "t")
     with ws.alone():
         reports = read_files(ws, discover(ws, None), NOW)
@@ -164,7 +164,7 @@ def through(site: Path) -> Workspace:
         assert all(r.counts.rejected and r.counts.rows for r in reports)
         derive(ws, NOW)
         found = findings(ws, WEEK.first_day, WEEK.last_day, NOW)
-        assert found
+        assert bool(found) is matters
         remember(ws, found, {str(WEEK)}, NOW)
         weekly(ws, WEEK, NOW)
         case = open_case(ws, "ann", WEEK.first_day, WEEK.last_day, "breach", "", "Helen", NOW)
@@ -283,7 +283,8 @@ def test_killed_in_the_middle_nothing_is_left(site: Path, milliseconds: int) -> 
     run.wait()
     run.stdout.close()
     assert not left_behind(site)
-    through(site)
+    # So many lines in so few hours: the rest of the day is taken for a gap, and withheld.
+    through(site, matters=False)
     assert not left_behind(site)
 
 
