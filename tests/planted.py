@@ -4,8 +4,10 @@ import bz2
 import gzip
 import io
 import lzma
+import shutil
 import sqlite3
 import tarfile
+import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -113,8 +115,14 @@ def _words(raw: bytes, opening: Any) -> list[str]:
 
 
 def _rows(path: Path) -> Iterator[bytes]:
-    """Cells as SQL sees them: long ones lie scattered over pages in the file."""
-    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    """Cells as SQL sees them: long ones lie scattered over pages in the file.
+
+    In a copy: what a kill left open has to be rolled back before it can be read.
+    """
+    folder = tempfile.mkdtemp()
+    for one in path.parent.glob(f"{path.name}*"):
+        shutil.copy(one, folder)
+    connection = sqlite3.connect(Path(folder) / path.name)
     try:
         tables = [r[0] for r in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")]  # fmt: skip
         for table in tables:
@@ -124,3 +132,4 @@ def _rows(path: Path) -> Iterator[bytes]:
                 ).encode()
     finally:
         connection.close()
+        shutil.rmtree(folder)
