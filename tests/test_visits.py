@@ -106,7 +106,7 @@ def _event(drawn: Row) -> Row:
     }
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(lines=st.lists(LINE, max_size=60))
 def test_any_lines_add_up_and_bounds_are_in_order(engine: Engine, lines: list[Row]) -> None:
     """Every line has one class and one rule; low ≤ likely ≤ high; the order of arrival is nothing."""
