@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 import pyarrow as pa
 
 from lake.catalogue import Part
-from lake.datasets import DATASETS, INSTANT, Dataset
+from lake.datasets import INSTANT, Dataset
 from lake.keys import DayKeys, plain
 from workspace import Workspace
 
@@ -77,9 +77,8 @@ class Engine:
         self._keys.require(part.key for part in parts)
         sealed = [self._site / part.path for part in parts if part.key is not None]
         unsealed = [str(self._site / part.path) for part in parts if part.key is None]
-        if (
-            sealed
-        ):  # by Arrow: of what Arrow sealed, DuckDB's own reader opens a column's first page
+        if sealed:
+            # By Arrow: of what Arrow sealed, DuckDB's own reader opens a column's first page only.
             opened = self._keys.dataset(sealed, dataset.schema)
             if sum(part.rows for part in parts if part.key is not None) <= AT_HAND:
                 opened = opened.to_table()
@@ -169,9 +168,3 @@ def _taken(question: str, given: Mapping[str, Any]) -> dict[str, Any]:
 def questions() -> list[str]:
     """The names of all questions."""
     return sorted(p.stem for p in (Path(str(files("analytics"))) / "sql").glob("*.sql"))
-
-
-def views(engine: Engine, parts: Mapping[str, Sequence[Part]]) -> None:
-    """Show several datasets at once."""
-    for name, found in parts.items():
-        engine.view(DATASETS[name], found)
