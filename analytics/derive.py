@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -119,14 +119,11 @@ def _derive_day(ws: Workspace, day: date, now: datetime) -> bool:
         p.made_from == made_from for p in known
     ):
         return False
-    tables = _answer(ws, day, (first, last), policy, inputs)
-    writers = []
-    for dataset in wanted:
-        # The inputs' digest in the name: a new version never meets the old one's file.
-        writer = PartWriter(ws.folder, dataset, day, made_from[:16], ws.keys)
+    # The inputs' digest in the name: a new version never meets the old one's file.
+    writers = [PartWriter(ws.folder, d, day, made_from[:16], ws.keys) for d in wanted]
+    for writer in writers:
         writer.oldest = writer.newest = int(first.timestamp() * 1000)
-        writer.write(tables[dataset.name])
-        writers.append(writer)
+    _answer(ws, day, (first, last), policy, inputs, {w.dataset.name: w for w in writers})
     with ws.state.change() as change:
         for writer in writers:
             replace_day(change.connection, ws.folder, writer.dataset, day, writer, made_from)
@@ -136,8 +133,14 @@ def _derive_day(ws: Workspace, day: date, now: datetime) -> bool:
 
 
 def _answer(
-    ws: Workspace, day: date, bounds: Interval, policy: Policy | None, inputs: list[Part]
-) -> dict[str, pa.Table]:
+    ws: Workspace,
+    day: date,
+    bounds: Interval,
+    policy: Policy | None,
+    inputs: list[Part],
+    writers: Mapping[str, PartWriter],
+) -> None:
+    """Ask all questions of a day, and write the answers of those datasets that have a writer."""
     first, last = bounds
     method = method_on(day)
     with Engine.of(ws) as engine:
@@ -156,8 +159,8 @@ def _answer(
         for step in STEPS:
             engine.make(step, step, **given)
             engine.drop(*SPENT.get(step, ()))
-        answers = {}
         for dataset in DERIVED:
-            answers[dataset.name] = engine.arrow(dataset.name, dataset, **given)
+            for group in engine.groups(dataset.name, dataset, **given):
+                if dataset.name in writers:
+                    writers[dataset.name].write(group)
             engine.drop(*SPENT.get(dataset.name, ()))
-        return answers

@@ -11,10 +11,7 @@ from ingest.events import in_order
 from lake.catalogue import Part
 from lake.datasets import EVENTS, REJECTS
 from lake.keys import DayKeys
-from lake.write import PartWriter, instant
-
-GROUP_ROWS = 250_000
-"""Rows of a row group; each group is sorted by user and time."""
+from lake.write import GROUP_ROWS, PartWriter, instant
 
 HELD_ROWS = 500_000
 """Rows held in memory over all days; the fullest day is written when there are more."""

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from ingest.buffers import GROUP_ROWS
 from ingest.events import in_order
 from lake import catalogue
 from lake.catalogue import Part
 from lake.datasets import EVENTS, REJECTS, Dataset
 from lake.files import remove
-from lake.write import PartWriter
+from lake.write import GROUP_ROWS, PartWriter
 from workspace import Workspace
 
 MANY = 8

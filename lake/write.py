@@ -17,6 +17,9 @@ from lake.keys import DayKeys
 
 ZSTD_LEVEL = 1
 
+GROUP_ROWS = 250_000
+"""Rows of a row group; each group is sorted, and what is held of a partition while it is written."""
+
 
 class PartWriter:
     """One partition under way, in `work/`; each batch written becomes one sorted row group.

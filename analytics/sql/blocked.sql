@@ -30,13 +30,20 @@ WITH named AS MATERIALIZED (
 
 -- A tunnel shows no page it came from: one that opens within two seconds of another site's line is
 -- taken for a part of that site's page (an advertisement, a widget), in doubt for the person.
+-- Asked for by two-second slots: else all of a day's lines would be kept for a few of them.
+slots AS (
+    SELECT DISTINCT "user", epoch_ms(start) // 2000 - earlier AS slot
+    FROM named, (VALUES (0), (1)) AS before(earlier)
+    WHERE method = 'CONNECT' AND kind = 'page'
+),
+
 others AS (
     SELECT
         "user", service,
         time - to_milliseconds(greatest(coalesce(duration_ms, 0), 0)) AS start
     FROM events
     WHERE verdict = 'allowed' AND coalesce(role, 'site') = 'site'
-      AND "user" IN (SELECT "user" FROM named WHERE method = 'CONNECT')
+      AND ("user", epoch_ms(start) // 2000) IN (SELECT ("user", slot) FROM slots)
 ),
 
 led AS (
