@@ -88,6 +88,11 @@ class NotPublished(FairwatchError):
     meaning = "not published: a checkpoint was made but could not be put outside the machine"
 
 
+class ReviewDue(FairwatchError):
+    exit_code = 18
+    meaning = "review due: a legal hold stands longer than anybody answered for it"
+
+
 EXPECTED: tuple[type[FairwatchError], ...] = (
     WrongUsage,
     BadConfiguration,
@@ -105,5 +110,6 @@ EXPECTED: tuple[type[FairwatchError], ...] = (
     CannotWrite,
     NoKey,
     NotPublished,
+    ReviewDue,
 )
 """All expected failures in the order of their codes; help and docs are made from this table."""

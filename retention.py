@@ -1,6 +1,6 @@
 """The year: what is due, why, its removal, and the fresh look that alone may say it is gone."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ from sqlalchemy.exc import DatabaseError
 from clock import believe_clock, refuse_the_past
 from config.settings import Retention
 from errors import CannotWrite, NoKey, Overdue, UnsafeDeletion
+from holds import holder, holds, settle, top_up
 from lake import catalogue
 from lake.age import due, first_day_kept
 from lake.datasets import CLOCKED, DATASETS, STORES, Store
@@ -23,6 +24,7 @@ from lake.witness.look import Opener, files, iso_days, look
 from lake.witness.site import Verification, sentence, store_of, verify_site
 from lake.write import instant, sweep
 from state.tables import METADATA
+from subjects import KEPT
 from workspace import Workspace
 
 __all__ = [
@@ -110,8 +112,7 @@ def inventory(ws: Workspace, now: datetime) -> list[Item]:
     """Everything that grows old in a site folder, by the stores' declarations."""
     items: list[Item] = []
     with ws.state.read() as connection:
-        for name in DATASETS:
-            items += [_partition(name, part) for part in catalogue.parts(connection, name)]
+        items += [_partition(p.dataset, p) for p in catalogue.in_state(connection, *KEPT)]
         items += _aged_rows(connection)
     items += [
         Item("ledger", str(path.relative_to(ws.folder)), _segment_start(path), 0, "segment")
@@ -177,10 +178,18 @@ def purge(
 
 def _choose(run: Run) -> None:
     """What is due, unless the clock or the settings would delete what nobody expects."""
-    decisions = planned(run.ws, run.now)
     believe_clock(run.ws, run.now, confirmed=run.confirmed)
+    settle(run.ws, run.now)
+    held = top_up(run.ws, run.now)
+    decisions = [_spared(d, held) for d in planned(run.ws, run.now)]
     _guard_share(run.ws, decisions, run.confirmed)
     run.chosen = [_sealed(run.ws, d.item) for d in decisions if d.remove]
+
+
+def _spared(decision: Decision, held: Mapping[str, str]) -> Decision:
+    """What a hold has no copy of yet stays, and the look afterwards says so."""
+    why = held.get(decision.item.name)
+    return replace(decision, remove=False, reason=why) if why and decision.remove else decision
 
 
 def _intend(run: Run) -> None:
@@ -301,8 +310,22 @@ def verify(ws: Workspace, now: datetime) -> Verification:
     ws.keys.require(part.key for part in live)
     limits = {s.name: _store_limit(s, ws.settings.retention, now) for s in STORES}
     found = verify_site(ws.folder, now, limits, _configuration(ws), _opener(ws))
-    over = spent_keys(ws, now)
-    return _with_keys(found, over) if over else found
+    over = [f"keys/ring.db: the key {id_} of a day that is over" for id_ in spent_keys(ws, now)]
+    found = _with(found, "keys", over) if over else found
+    strays = _strays(ws)
+    return _with(found, "holds", strays) if strays else found
+
+
+def _strays(ws: Workspace) -> list[str]:
+    """Files under holds/ that belong to no hold in force: no reason keeps them."""
+    in_force = {h.id for h in holds(ws, in_force=True)}
+    with ws.state.read() as connection:
+        known = {p.path for p in catalogue.in_state(connection, "held") if holder(p) in in_force}
+    return [
+        f"{relative}: of no legal hold in force"
+        for relative, _ in files(ws.folder)
+        if relative.startswith("holds/") and relative not in known
+    ]
 
 
 def _opener(ws: Workspace) -> Opener:
@@ -323,18 +346,18 @@ def spent_keys(ws: Workspace, now: datetime) -> list[str]:
         name: first_day_kept(now, keep_days(ws.settings.retention, dataset.keep))
         for name, dataset in DATASETS.items()
     }
+    in_force = {h.id for h in holds(ws, in_force=True)}
     with ws.state.read() as connection:
-        return spent(connection, ws.keys.ring, first)
+        return spent(connection, ws.keys.ring, first, in_force)
 
 
-def _with_keys(found: Verification, over: Sequence[str]) -> Verification:
-    """A look that also found keys of days that are over."""
+def _with(found: Verification, store: str, over: Sequence[str]) -> Verification:
+    """A look that also found these, which are overdue in a store."""
     stores = [
-        replace(s, overdue_rows=s.overdue_rows + len(over)) if s.store == "keys" else s
+        replace(s, overdue_rows=s.overdue_rows + len(over)) if s.store == store else s
         for s in found.stores
     ]
-    told = [f"keys/ring.db: the key {id_} of a day that is over" for id_ in over]
-    return replace(found, stores=stores, overdue=[*found.overdue, *told])
+    return replace(found, stores=stores, overdue=[*found.overdue, *over])
 
 
 def unfinished(ws: Workspace) -> list[str]:
@@ -359,11 +382,7 @@ def _stopped(step: str, error: Exception) -> str:
 def _condemned(ws: Workspace) -> list[str]:
     """Paths of partitions that are being purged."""
     with ws.state.read() as connection:
-        return [
-            part.path
-            for name in DATASETS
-            for part in catalogue.parts(connection, name, state="purging")
-        ]
+        return [part.path for part in catalogue.in_state(connection, "purging")]
 
 
 def _configuration(ws: Workspace) -> set[str]:

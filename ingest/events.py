@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from config.method import methods
 from ingest.classify import OTHER, UNNAMED, Class, Classifier, path_role
+from ingest.erased import Erased
 from ingest.formats.arrays import TEXT, codes_to_text, constant, encoded, text_of
 from ingest.formats.block import Parsed, Reject
 from ingest.formats.slashes import Slashed
@@ -126,6 +127,7 @@ class Enricher:
     latest_ms: int  # events after this are in the future
     buried: frozenset[int]  # days that were purged
     keep_paths: bool = False
+    erased: Erased = field(default_factory=Erased)
 
     def days(self, parsed: Parsed, source: str, file: int, first_line: int) -> Enriched:
         """The rows of a block as tables of EVENTS, one a day, unsorted."""
@@ -154,8 +156,12 @@ class Enricher:
                 result.expired += count
                 continue
             table = columns if count == rows.num_rows else columns.filter(pa.array(chosen))
-            result.days[number] = compact(self._people(table, number))
-            result.rows += count
+            table = self.erased.without(self._people(table, number))
+            result.expired += count - table.num_rows
+            if not table.num_rows:
+                continue
+            result.days[number] = compact(table)
+            result.rows += table.num_rows
             result.newest = max(result.newest, int(time[chosen].max()))
         return result
 

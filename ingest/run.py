@@ -19,6 +19,7 @@ from ingest.arrival import Aside, Facts, LocalFile, Member, Origin, unfolded
 from ingest.batch import ROWS, Batch, Counts, Entry
 from ingest.classify import Classifier
 from ingest.discover import Task, release
+from ingest.erased import Erased
 from ingest.events import DAY_MS, Enriched, Enricher
 from ingest.formats import Format, Given, recognise
 from ingest.formats.block import Block, Fold, Parsed, Reject, masked
@@ -117,6 +118,7 @@ def ingest(
         latest_ms=int((now + FUTURE).timestamp() * 1000),
         buried=frozenset(_number(date.fromisoformat(day)) for day in buried),
         keep_paths=ws.settings.store.paths,
+        erased=Erased.of(ws),
     )
     reports = [
         FileReport(f"identity {feed}", feed, error=why) for feed, why in identities.leases.failed

@@ -28,9 +28,9 @@ class Part:
     """The day key it is sealed with; None: it is plain."""
 
 
-def add(connection: Connection, parts: Iterable[Part]) -> None:
-    """Make parts part of the lake."""
-    rows = [{**asdict(part), "state": "live"} for part in parts]
+def add(connection: Connection, parts: Iterable[Part], state: str = "live") -> None:
+    """Make parts part of the lake; those of another state are seen by no question."""
+    rows = [{**asdict(part), "state": state} for part in parts]
     if rows:
         connection.execute(PART.insert(), rows)
 
@@ -56,6 +56,19 @@ def days(connection: Connection, dataset: str) -> list[date]:
     return sorted(date.fromisoformat(day) for day in connection.execute(query).scalars())
 
 
+def in_state(connection: Connection, *states: str) -> list[Part]:
+    """All parts in one of these states, whatever their dataset, by path."""
+    columns = [PART.c[name] for name in Part.__dataclass_fields__]
+    query = select(*columns).where(PART.c.state.in_(states)).order_by(PART.c.path)
+    return [Part(**row._mapping) for row in connection.execute(query)]
+
+
+def needed_keys(connection: Connection) -> set[str]:
+    """Day keys that something kept is sealed with."""
+    query = select(PART.c.key).where(PART.c.state != "purging", PART.c.key.is_not(None))
+    return set(connection.execute(query.distinct()).scalars())
+
+
 def span(connection: Connection, dataset: str) -> tuple[int, int] | None:
     """Oldest and newest event time of a dataset (ms), None where it is empty."""
     query = select(func.min(PART.c.oldest), func.max(PART.c.newest)).where(
@@ -75,6 +88,11 @@ def condemn(connection: Connection, paths: Iterable[str]) -> None:
     """Mark parts as being purged: no reader sees them from here on."""
     for path in paths:
         connection.execute(update(PART).where(PART.c.path == path).values(state="purging"))
+
+
+def remark(connection: Connection, path: str, made_from: str) -> None:
+    """Say anew what a part was made from."""
+    connection.execute(update(PART).where(PART.c.path == path).values(made_from=made_from))
 
 
 def bury(connection: Connection, dataset: str, days_: Iterable[str], when: str) -> None:

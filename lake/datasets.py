@@ -231,6 +231,19 @@ FEED = Dataset(
 DATASETS: dict[str, Dataset] = {
     d.name: d for d in (EVENTS, REJECTS, SIGNS, TALLY, ACTIVITY, USAGE, BLOCKED, FEED)
 }
+PERSONAL = tuple(d for d in DATASETS.values() if "user" in d.personal)
+"""Datasets with rows of a person: what a hold copies, a restriction keeps apart, an erasure takes out."""
+
+RECORDS = Dataset(
+    name="records",
+    holds="what the state tables say of a person: findings, reviews, cases; in a hold's copy alone",
+    schema=pa.schema([("day", pa.date32()), ("table", pa.string()), ("row", pa.string())]),
+    clock="day",
+    day="local",
+    keep="findings",
+    sort=("day", "table", "row"),
+    personal=("row",),
+)
 
 
 @dataclass(frozen=True)
@@ -241,21 +254,43 @@ class Store:
     ours, `pages` and `archive` (of pages) word dates that are of no event with a no-break space,
     `ledger` ages by its acts' own times, `made` by when it was made, `nothing` holds no events; the
     others by content alone;
-    `goes`: how retention removes what is overdue.
+    `goes`: how retention removes what is overdue; `release`: not by age, for a legal hold is on it.
     """
 
     name: str
     claims: tuple[str, ...]
     look: Literal["parquet", "database", "text", "pages", "archive", "ledger", "made", "nothing"]
-    goes: Literal["partition", "row", "file", "segment", "never"]
+    goes: Literal["partition", "row", "file", "segment", "release", "never"]
     keep: str | None
     holds: str
 
 
+def _partitions(dataset: Dataset) -> tuple[str, ...]:
+    """Where a dataset's partitions lie: in the lake, or a restricted person's apart from it."""
+    apart = (f"restricted/*/*/{dataset.name}-*.parquet",) if dataset in PERSONAL else ()
+    return (f"lake/{dataset.name}/*/*.parquet", *apart)
+
+
 STORES: tuple[Store, ...] = (
     *(
-        Store(d.name, (f"lake/{d.name}/*/*.parquet",), "parquet", "partition", d.keep, d.holds)
+        Store(d.name, _partitions(d), "parquet", "partition", d.keep, d.holds)
         for d in DATASETS.values()
+    ),
+    Store(
+        "holds",
+        ("holds/*/*/*.parquet",),
+        "parquet",
+        "release",
+        None,
+        "copies of one person's rows under a legal hold, sealed by a key of its own; gone with its release",
+    ),
+    Store(
+        "access",
+        ("access/*.zip",),
+        "archive",
+        "file",
+        "evidence",
+        "what is held on a person, bundled for that person; due with its oldest event",
     ),
     Store(
         "state",
@@ -434,6 +469,9 @@ CLOCKED: tuple[Clocked, ...] = (
     Clocked("pack", "oldest", "iso", "evidence"),
     Clocked("finding", "first_day", "iso", "findings"),
     Clocked("review", "first_day", "iso", "findings"),
+    Clocked("hold", "released", "iso", "cases"),
+    Clocked("rights", "last_day", "iso", "usage"),
+    Clocked("aside", "first_day", "iso", "findings"),
     Clocked("tombstone", "purged", "iso", "ledger"),
     Clocked("outbox", "time", "iso", "logs"),
 )

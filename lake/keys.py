@@ -1,7 +1,7 @@
 """Day keys: every partition is sealed with the random key of its dataset and day, and opened by it."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -25,6 +25,10 @@ ALWAYS = timedelta(days=3650)
 destroyed one is gone in this process as well. A shorter life would have it made anew under a lock."""
 
 
+HOLD = "hold"
+"""What stands in a dataset's place in the name of a hold's key, and the hold's id in the day's."""
+
+
 @dataclass(frozen=True)
 class Seal:
     """What a partition is written with: the key's id for the catalogue, and pyarrow's properties."""
@@ -42,14 +46,15 @@ class DayKeys:
         self._master: bytes | None = None
         self._factory = pe.CryptoFactory(lambda _: _Wrapping(self))
 
-    def seal(self, dataset: str, day: date, *, fresh: bool = False) -> Seal | None:
+    def seal(self, dataset: str, day: date | str, *, fresh: bool = False) -> Seal | None:
         """The day's key for writing a partition, made where there is none; None: write it plain.
 
-        `fresh`: by a new key of the day, so that the one before it can be destroyed.
+        `fresh`: by a new key of the day, so that the one before it can be destroyed. A legal hold has
+        one key for all its copies: `seal(HOLD, its id)`.
         """
         if not self.sealing:
             return None
-        found = self.ring.newest(dataset, day.isoformat())
+        found = self.ring.newest(dataset, str(day))
         if found is None or fresh:
             found = self._made(dataset, day, found.number + 1 if found else 1)
         options = pe.EncryptionConfiguration(
@@ -147,12 +152,12 @@ class DayKeys:
         self._master = new
         return name_of(old), name_of(new)
 
-    def _made(self, dataset: str, day: date, number: int) -> DayKey:
-        id_ = f"{dataset}-{day.isoformat()}-{os.urandom(4).hex()}"
+    def _made(self, dataset: str, day: date | str, number: int) -> DayKey:
+        id_ = f"{dataset}-{day}-{os.urandom(4).hex()}"
         while True:
             master = self.unlock()
             wrapped = aes_key_wrap(master, os.urandom(KEY_BYTES))
-            made = DayKey(id_, dataset, day.isoformat(), number, wrapped)
+            made = DayKey(id_, dataset, str(day), number, wrapped)
             if self.ring.add(made, name_of(master)):
                 return made
             self._master = None  # rotated since, by another process
@@ -201,19 +206,23 @@ class DayKeys:
         )
 
 
-def spent(connection: Connection, ring: Ring, first: Mapping[str, date]) -> list[str]:
-    """Keys no live partition needs and whose day is over, or has a newer key.
+def spent(
+    connection: Connection, ring: Ring, first: Mapping[str, date], holds: Collection[str]
+) -> list[str]:
+    """Keys nothing kept needs and whose day is over, or has a newer key, or whose hold was released.
 
-    `first`: the first day kept, by dataset. Keys of other days stay though nothing needs them yet: a
-    killed run made them, or the catalogue is older than the ring. A ring put back from a copy holds
-    keys of purged days again; they are among these.
+    `first`: the first day kept, by dataset; `holds`: those in force. Keys of other days stay though
+    nothing needs them yet: a killed run made them, or the catalogue is older than the ring. A ring put
+    back from a copy holds keys of purged days again; they are among these.
     """
     keys = ring.day_keys()
     newest = {(key.dataset, key.day): key.id for key in keys}
-    needed = {part.key for name in first for part in catalogue.parts(connection, name)}
+    needed = catalogue.needed_keys(connection)
     gone = {(name, day) for name in first for day in catalogue.buried(connection, name)}
 
     def over(key: DayKey) -> bool:
+        if key.dataset == HOLD:
+            return key.day not in holds
         limit = first.get(key.dataset)
         past = limit is not None and key.day < limit.isoformat()
         return past or (key.dataset, key.day) in gone or newest[key.dataset, key.day] != key.id

@@ -13,7 +13,7 @@ from lake import catalogue
 from lake.catalogue import Part
 from lake.datasets import Dataset
 from lake.files import fsync, sha256
-from lake.keys import DayKeys
+from lake.keys import DayKeys, Seal
 
 ZSTD_LEVEL = 1
 
@@ -27,19 +27,30 @@ class PartWriter:
     Sealed by the key of its dataset and day from the first byte on: no plain row is on the disk.
     """
 
-    def __init__(self, site: Path, dataset: Dataset, day: date, name: str, keys: DayKeys) -> None:
+    def __init__(
+        self,
+        site: Path,
+        dataset: Dataset,
+        day: date,
+        name: str,
+        keys: DayKeys,
+        *,
+        folder: str | None = None,
+        seal: Seal | None = None,
+    ) -> None:
+        """`folder`: else the dataset's and day's in the lake; `seal`: else the day's newest key."""
         self.dataset = dataset
         self.day = day
-        self.path = f"lake/{dataset.name}/{day.isoformat()}/{name}.parquet"
+        self.path = f"{folder or f'lake/{dataset.name}/{day.isoformat()}'}/{name}.parquet"
         self._site = site
-        self.temporary = site / "work" / f"{dataset.name}-{day.isoformat()}-{name}.parquet.tmp"
+        self.temporary = site / "work" / f"{self.path.replace('/', '-')}.tmp"
         self.temporary.parent.mkdir(exist_ok=True)
         words = [f.name for f in dataset.schema if pa.types.is_dictionary(f.type)]
         # Words other than those rows are sorted by lie everywhere: their bounds would skip nothing.
         bounded = {*dataset.schema.names} - {*words} | {*dataset.sort}
         numbers = [f.name for f in dataset.schema if pa.types.is_integer(f.type)]
         numbers = [n for n in numbers if n != "status"]
-        seal = keys.seal(dataset.name, day)
+        seal = seal or keys.seal(dataset.name, day)
         self._key = seal.key if seal else None
         self._writer = pq.ParquetWriter(
             self.temporary,
@@ -123,11 +134,15 @@ def replace_day(
         catalogue.add(connection, [part])
 
 
+SWEPT = ("lake", "restricted", "holds", "work")
+"""Folders in which a file is one the catalogue knows, or was left by a killed run."""
+
+
 def sweep(connection: Connection, site: Path) -> list[Path]:
-    """Delete what a killed run left: files the catalogue does not know, and all of `work/`."""
+    """Delete what a killed run left: partitions the catalogue does not know, and all of `work/`."""
     known = catalogue.known_paths(connection)
     gone = []
-    for path in [*_files(site / "lake"), *_files(site / "work")]:
+    for path in [f for folder in SWEPT for f in _files(site / folder)]:
         if str(path.relative_to(site)) not in known:
             path.unlink()
             gone.append(path)

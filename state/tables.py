@@ -11,9 +11,10 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 MIGRATIONS: dict[int, tuple[str, ...]] = {
     2: ('ALTER TABLE part ADD COLUMN "key" VARCHAR',),
+    3: (),  # tables of holds and rights, made when they are missing
 }
 """What makes a database of the version before into one of this; each runs in one transaction."""
 
@@ -33,7 +34,8 @@ PART = Table(
     Column("dataset", String, nullable=False),
     Column("day", String, nullable=False),  # UTC day, or the organisation's for daily sums
     Column("path", String, nullable=False, unique=True),  # relative to the site folder
-    Column("state", String, nullable=False),  # live | purging
+    # live | restricted (kept apart) | held (a legal hold's copy) | purging; readers see `live` alone
+    Column("state", String, nullable=False),
     Column("rows", Integer, nullable=False),
     Column("bytes", Integer, nullable=False),
     Column("sha256", String, nullable=False),
@@ -174,6 +176,50 @@ REVIEW = Table(
     Column("facts", String, nullable=False),  # digest of what the finding rested on then
 )
 Index("review_by_finding", REVIEW.c.finding)
+
+HOLD = Table(
+    "hold",
+    METADATA,
+    Column("id", String, primary_key=True),
+    Column("person", String, nullable=False),
+    Column("first_day", String, nullable=False),
+    Column("last_day", String, nullable=False),
+    Column("reason", String, nullable=False),  # a word of holds.REASONS
+    Column("note", Text, nullable=False),
+    Column("owner", String, nullable=False),
+    Column("placed", String, nullable=False),
+    Column("placed_by", String, nullable=False),
+    Column("review", String, nullable=False),  # the day by which somebody looks at it again
+    Column("released", String),
+    Column("released_by", String),
+    Column("gone", String),  # when its copy and key were found to be gone
+)
+
+RIGHTS = Table(
+    "rights",
+    METADATA,
+    Column("id", String, primary_key=True),
+    Column("deed", String, nullable=False),  # access | erasure | restriction
+    Column("person", String),  # null once an erasure is done
+    Column("salt", String),  # of an erasure: what late lines are told by
+    Column("digest", String),
+    Column("first_day", String, nullable=False),
+    Column("last_day", String, nullable=False),
+    Column("request", String, nullable=False),  # the organisation's own reference
+    Column("by", String, nullable=False),
+    Column("asked", String, nullable=False),
+    Column("state", String, nullable=False),  # under way | done | lifting | lifted
+)
+
+ASIDE = Table(
+    "aside",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("restriction", String, nullable=False),
+    Column("kind", String, nullable=False),  # the table it was taken from
+    Column("first_day", String, nullable=False),
+    Column("row", Text, nullable=False),  # a record of a restricted person, as JSON
+)
 
 OUTBOX = Table(
     "outbox",

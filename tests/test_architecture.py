@@ -17,17 +17,32 @@ MAY_IMPORT: dict[str, set[str]] = {
     "lake": {"state", "errors"},
     "workspace": {"config", "lake", "state", "ledger", "errors"},  # lake: the site's day keys
     "clock": {"lake", "workspace", "errors"},
-    "ingest": {"lake", "state", "workspace", "config", "errors"},
+    "subjects": {"lake", "workspace", "config", "errors"},  # whose rows
+    "holds": {"subjects", "lake", "state", "workspace", "errors"},
+    "rights": {"retention", "holds", "subjects", "lake", "state", "workspace", "config", "errors"},
+    "ingest": {"subjects", "lake", "state", "workspace", "config", "errors"},
     "analytics": {"lake", "state", "workspace", "config", "errors"},
     "reports": {
         *("analytics", "retention", "proofs"),  # a certificate is a report on a purge
+        *("rights", "holds", "subjects"),
         *("lake", "state", "workspace", "config", "errors"),
     },
-    "retention": {"clock", "lake", "state", "workspace", "config", "errors"},
-    "jobs": {"ingest", "analytics", "reports", "retention", "clock", "workspace", "errors"},
+    "retention": {"clock", "holds", "subjects", "lake", "state", "workspace", "config", "errors"},
+    "jobs": {
+        "ingest",
+        "analytics",
+        "reports",
+        "retention",
+        "rights",
+        "holds",
+        "clock",
+        "workspace",
+        "errors",
+    },
     "scheduler": {"jobs", "reports", "clock", "state", "workspace", "errors"},
     "fairwatch": {
         *("scheduler", "jobs", "ingest", "analytics", "reports", "retention"),
+        *("rights", "holds", "subjects"),
         *("proofs", "clock", "lake", "state", "workspace", "config", "errors"),
     },
 }
