@@ -2,26 +2,29 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from sqlalchemy import Connection, Row, Table, select
 
-from errors import Damaged, NoKey, NoSuchThing, NotPermitted, ReviewDue, WrongUsage
+from errors import Damaged, NoKey, NoSuchThing, NotPermitted, Overdue, ReviewDue, WrongUsage
 from lake import catalogue
 from lake.catalogue import Part
-from lake.datasets import PERSONAL, RECORDS, Dataset
+from lake.datasets import DATASETS, PERSONAL, RECORDS, Dataset
 from lake.files import remove
 from lake.keys import HOLD as KIND
 from lake.keys import Seal
 from lake.write import GROUP_ROWS, PartWriter
 from state.store import Change
-from state.tables import CASE, FINDING, META, REVIEW
+from state.tables import ASIDE, CASE, FINDING, META, REVIEW
 from state.tables import HOLD as TABLE
-from subjects import KEPT, Span, refuse_self, rows, sources, whom
+from subjects import KEPT, Span, chosen, refuse_self, rows, sources, whom
 from workspace import Workspace
 
 REASONS = {
@@ -37,9 +40,13 @@ AHEAD_DAYS = 92
 REVIEW_DAYS = 183
 """The longest a hold stands without anybody looking at it again."""
 FINAL = "as it was"
-"""What a copy is made from whose source has lost rows since: it is not made again."""
+"""What a copy is made from whose source has lost rows since: it only grows, line by line, if at all."""
+TROUBLE = (OSError, NoKey, Damaged, pa.ArrowException)
+"""What keeps one hold from being copied, and no other data from going."""
 CHECKED = {CASE: ("first_day", "last_day"), FINDING: ("first_day", "last_day"), REVIEW: ("first_day", "first_day")}  # fmt: skip
 """State tables that tell of a person, and their first and last day."""
+RECORDED = (*(table.name for table in CHECKED), ASIDE.name)
+"""Tables whose rows stay while a hold's records could not be copied."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,16 @@ class Hold:
     def overdue(self, now: datetime) -> bool:
         """In force, and nobody looked at it again by the day that was set."""
         return self.released is None and self.review < now.astimezone(UTC).date()
+
+
+@dataclass(frozen=True)
+class Made:
+    """A copy under way: what it is made from, what it replaces, and what stays until it is kept."""
+
+    writer: PartWriter
+    made_from: str
+    older: Part | None
+    needs: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -196,42 +213,47 @@ def release(ws: Workspace, id_: str, by: str, note: str, now: datetime) -> Hold:
 
 
 def settle(ws: Workspace, now: datetime) -> list[str]:
-    """End what releases began; the ids of the holds that are gone now."""
+    """End what releases began; the ids of the holds that are gone now. Raises Overdue."""
     ended = [h for h in holds(ws) if h.released is not None and h.gone is None]
+    stuck = []
     for one in ended:
-        ws.keys.destroy(
-            [k.id for k in ws.keys.ring.day_keys() if (k.dataset, k.day) == (KIND, one.id)]
-        )
-        with ws.state.read() as connection:
-            condemned = [
-                p.path
-                for p in catalogue.in_state(connection, "purging")
-                if p.path.startswith(f"holds/{one.id}/")
-            ]
-        for path in condemned:
-            if (ws.folder / path).parent.exists():
-                remove(ws.folder / path)
-        folder = ws.folder / "holds" / one.id
-        for left in sorted(folder.rglob("*"), reverse=True) if folder.exists() else ():
-            if left.is_file():  # written by a run that was killed before it was known
-                left.unlink()
-        with ws.state.change() as change:
-            catalogue.forget(change.connection, condemned)
-        ws.state.scrub()
-        _look(ws, one, now)
+        try:
+            _end(ws, one, now)
+        except (OSError, Overdue) as error:
+            stuck.append(f"{one.id} is released and not gone: {error}")
+    if stuck:
+        raise Overdue("\n".join([*stuck, "Mend this, and release it again or run the purge."]))
     return [h.id for h in ended]
 
 
-def _look(ws: Workspace, ended: Hold, now: datetime) -> None:
-    """Only what is seen to be gone is said to be gone."""
-    folder = ws.folder / "holds" / ended.id
-    left = [p for p in folder.rglob("*") if p.is_file()] if folder.exists() else []
-    keys = [k.id for k in ws.keys.ring.day_keys() if (k.dataset, k.day) == (KIND, ended.id)]
-    if left or keys:
-        raise NotPermitted(f"{ended.id}: is still there: {', '.join([*map(str, left), *keys])}.")
+def _end(ws: Workspace, one: Hold, now: datetime) -> None:
+    """Key, files, rows of a released hold; only what is seen to be gone is said to be gone."""
+    folder = ws.folder / "holds" / one.id
+    ws.keys.destroy(_keys(ws, one))
+    # All its files, also those a killed run wrote before the catalogue knew of them.
+    for path in _files(folder):
+        remove(path)
     with ws.state.change() as change:
-        change.execute(TABLE.update().where(TABLE.c.id == ended.id).values(gone=_stamp(now)))
-        change.act("hold gone", time=now, actor=ws.actor, hold=ended.id)
+        known = catalogue.in_state(change.connection, "purging")
+        catalogue.forget(
+            change.connection, [p.path for p in known if p.path.startswith(f"holds/{one.id}/")]
+        )
+    ws.state.scrub()
+    if left := [*map(str, _files(folder)), *_keys(ws, one)]:
+        raise Overdue(f"still there: {', '.join(left)}.")
+    if folder.exists():
+        shutil.rmtree(folder)  # folders without files
+    with ws.state.change() as change:
+        change.execute(TABLE.update().where(TABLE.c.id == one.id).values(gone=_stamp(now)))
+        change.act("hold gone", time=now, actor=ws.actor, hold=one.id)
+
+
+def _files(folder: Path) -> list[Path]:
+    return [p for p in sorted(folder.rglob("*")) if not p.is_dir()] if folder.exists() else []
+
+
+def _keys(ws: Workspace, one: Hold) -> list[str]:
+    return [k.id for k in ws.keys.ring.day_keys() if (k.dataset, k.day) == (KIND, one.id)]
 
 
 def copies(ws: Workspace, id_: str) -> list[Part]:
@@ -245,15 +267,17 @@ def holder(part: Part) -> str:
     return part.path.split("/")[1]
 
 
-def top_up(ws: Workspace, now: datetime) -> dict[str, str]:
-    """Copy what is new under each hold in force, before any of it may go.
+def top_up(ws: Workspace, now: datetime, person: str | None = None) -> dict[str, str]:
+    """Copy what is new under each hold in force (on a person), before any of it may go.
 
-    Partitions that could not be copied, and why: they are not to be removed until they are.
+    Partitions and state tables that could not be copied, and why: nothing of them is to be removed
+    until they are.
     """
     failed: dict[str, str] = {}
     for one in holds(ws, in_force=True):
-        for path, why in _top_up(ws, one, now).failed.items():
-            failed[path] = f"legal hold {one.id}: its rows could not be copied: {why}"
+        if person in (None, one.person):
+            for name, why in _top_up(ws, one, now).failed.items():
+                failed[name] = f"legal hold {one.id}: its rows could not be copied: {why}"
     return failed
 
 
@@ -284,15 +308,18 @@ def seal_of(ws: Workspace, id_: str) -> Seal:
 
 
 def make_final(connection: Connection, ws: Workspace, span: Span) -> None:
-    """Within a transaction that takes rows out of the lake: copies of them stay as they are."""
-    for one in holds(ws, in_force=True):
-        if one.person == span.person:
-            for part in catalogue.in_state(connection, "held"):
-                if (
-                    holder(part) == one.id
-                    and span.first <= date.fromisoformat(part.day) <= span.last
-                ):
-                    catalogue.remark(connection, part.path, FINAL)
+    """Within a transaction that takes rows out of the lake: copies of them do not lose them."""
+    mine = {one.id for one in holds(ws, in_force=True) if one.person == span.person}
+    for part in catalogue.in_state(connection, "held"):
+        if holder(part) in mine and part.dataset in DATASETS:
+            dataset, day = DATASETS[part.dataset], date.fromisoformat(part.day)
+            # What is told by lines may lie in a neighbour's partition; sums are their own day's.
+            if day in span.days(dataset) and (_by_line(dataset) or span.first <= day <= span.last):
+                catalogue.remark(connection, part.path, FINAL)
+
+
+def _by_line(dataset: Dataset) -> bool:
+    return {"file", "line"} <= {*dataset.schema.names}
 
 
 def read(ws: Workspace, id_: str, dataset: Dataset) -> Iterator[pa.Table]:
@@ -306,35 +333,59 @@ def read(ws: Workspace, id_: str, dataset: Dataset) -> Iterator[pa.Table]:
 def _top_up(ws: Workspace, one: Hold, now: datetime) -> Copied:
     span = Span.of(ws, one.person, one.first_day, one.last_day)
     known = {(p.dataset, p.day): p for p in copies(ws, one.id)}
-    made: list[tuple[PartWriter, str, Part | None]] = []
+    made: list[Made] = []
     failed: dict[str, str] = {}
-    total = 0
     try:
-        for dataset in PERSONAL:
-            for day in span.days(dataset):
-                with ws.state.read() as connection:
-                    found = sources(connection, dataset, day, *KEPT)
-                held = known.get((dataset.name, str(day)))
-                made_from = catalogue.fingerprint(found)
-                total += held.rows if held else 0
-                if not found or (held and held.made_from in (made_from, FINAL)):
-                    continue
-                try:
-                    writer = _copied(ws, one, dataset, day, found, made_from, span)
-                except (OSError, NoKey, pa.ArrowException) as error:
-                    failed |= {p.path: str(error).splitlines()[0] for p in found}
-                    continue
-                if writer is not None:
-                    total += writer.rows - (held.rows if held else 0)
-                    made.append((writer, made_from, held))
-        records = _records(ws, one, known.get((RECORDS.name, str(one.first_day))))
-        made += [records] if records else []
-        _keep(ws, one, made, now)
+        for needs, copied in _wanted(ws, one, span, known):
+            try:
+                new = copied()
+            except TROUBLE as error:
+                failed |= dict.fromkeys(needs, _why(error))
+                continue
+            made += [new] if new else []
+        try:
+            _keep(ws, one, made, now)
+        except TROUBLE as error:
+            failed |= {need: _why(error) for new in made for need in new.needs}
+            _abandon(made)
     except BaseException:
-        for writer, _, _ in made:
-            writer.abandon()
+        _abandon(made)
         raise
-    return Copied(total, failed)
+    return Copied(sum(p.rows for p in copies(ws, one.id)), failed)
+
+
+def _wanted(
+    ws: Workspace, one: Hold, span: Span, known: dict[tuple[str, str], Part]
+) -> Iterator[tuple[Sequence[str], Callable[[], Made | None]]]:
+    """What may have to be copied: what it is needed for, and how to begin it (None: nothing new)."""
+    for dataset in PERSONAL:
+        for day in span.days(dataset):
+            with ws.state.read() as connection:
+                found = sources(connection, dataset, day, *KEPT)
+            older = known.get((dataset.name, str(day)))
+            made_from = catalogue.fingerprint(found)
+            if older and older.made_from.startswith(FINAL):
+                made_from = f"{FINAL}, and {made_from}"
+            if found and not (older and _stays(dataset, older, made_from)):
+                yield (
+                    [p.path for p in found],
+                    partial(_copied, ws, one, dataset, day, found, made_from, span, older),
+                )
+    yield RECORDED, partial(_records, ws, one, known.get((RECORDS.name, str(one.first_day))))
+
+
+def _stays(dataset: Dataset, older: Part, made_from: str) -> bool:
+    final = older.made_from.startswith(FINAL) and not _by_line(dataset)
+    return final or older.made_from == made_from
+
+
+def _why(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def _abandon(made: Sequence[Made]) -> None:
+    for new in made:
+        new.writer.abandon()
 
 
 def _copied(
@@ -345,33 +396,49 @@ def _copied(
     found: Sequence[Part],
     made_from: str,
     span: Span,
-) -> PartWriter | None:
-    """The span's rows of one day under the hold's key; None where there are none."""
+    older: Part | None,
+) -> Made | None:
+    """The span's rows of one day under the hold's key; None where there are none.
+
+    What an older copy has and the lake has lost is taken over from it.
+    """
     writer: PartWriter | None = None
+    seen: set[tuple[int, int]] = set()
+    final = older is not None and older.made_from.startswith(FINAL)
     try:
         for part in found:
             for table in rows(ws, part, dataset, span):
-                if writer is None:
-                    writer = _writer(ws, one, dataset, day, made_from)
+                writer = writer or _writer(ws, one, dataset, day, made_from)
                 writer.write(table)
+                seen |= _lines(table) if final else set()
+        if older is not None and final:
+            writer = writer or _writer(ws, one, dataset, day, made_from)
+            for table in rows(ws, older, dataset, span):
+                writer.write(chosen(table, pa.array(line not in seen for line in _listed(table))))
     except BaseException:
         if writer is not None:
             writer.abandon()
         raise
-    return writer
+    return Made(writer, made_from, older, [p.path for p in found]) if writer else None
+
+
+def _listed(table: pa.Table) -> list[tuple[int, int]]:
+    return list(zip(table["file"].to_pylist(), table["line"].to_pylist(), strict=True))
+
+
+def _lines(table: pa.Table) -> set[tuple[int, int]]:
+    return set(_listed(table))
 
 
 def _writer(ws: Workspace, one: Hold, dataset: Dataset, day: date, made_from: str) -> PartWriter:
-    name = f"{dataset.name}-{made_from[:16]}"
+    name = f"{dataset.name}-{hashlib.sha256(made_from.encode()).hexdigest()[:16]}"
     folder = f"holds/{one.id}/{day.isoformat()}"
     return PartWriter(
         ws.folder, dataset, day, name, ws.keys, folder=folder, seal=seal_of(ws, one.id)
     )
 
 
-def _records(
-    ws: Workspace, one: Hold, held: Part | None
-) -> tuple[PartWriter, str, Part | None] | None:
+def _records(ws: Workspace, one: Hold, held: Part | None) -> Made | None:
     """What findings, reviews and cases say of the person in the period; what was copied once stays."""
     kept: set[tuple[date, str, str]] = set()
     if held is not None:
@@ -382,6 +449,9 @@ def _records(
             (day, table.name, json.dumps(row, sort_keys=True, ensure_ascii=False))
             for table in CHECKED
             for day, row in records(connection, table, one.person, one.first_day, one.last_day)
+        } | {
+            (day, kind, json.dumps(row, sort_keys=True, ensure_ascii=False))
+            for _, kind, day, row in set_aside(connection, one.person, one.first_day, one.last_day)
         }
     if now <= kept:
         return None
@@ -391,7 +461,7 @@ def _records(
     for at in range(0, len(found), GROUP_ROWS):
         piece = [{"day": d, "table": t, "row": r} for d, t, r in found[at : at + GROUP_ROWS]]
         writer.write(pa.Table.from_pylist(piece, schema=RECORDS.schema))
-    return writer, made_from, held
+    return Made(writer, made_from, held, RECORDED)
 
 
 def records(
@@ -410,20 +480,31 @@ def records(
     ]
 
 
-def _keep(
-    ws: Workspace, one: Hold, made: Sequence[tuple[PartWriter, str, Part | None]], now: datetime
-) -> None:
+def set_aside(
+    connection: Connection, person: str, first: date, last: date
+) -> list[tuple[int, str, date, dict[str, Any]]]:
+    """The same of rows kept apart under a restriction: their number there, table, first day and row."""
+    found = []
+    for id_, kind, text in connection.execute(select(ASIDE.c.id, ASIDE.c.kind, ASIDE.c.row)).all():
+        row: dict[str, Any] = json.loads(text)
+        begins, ends = next(days for table, days in CHECKED.items() if table.name == kind)
+        if row["person"] == person and row[begins] <= str(last) and row[ends] >= str(first):
+            found.append((id_, kind, date.fromisoformat(row[begins]), row))
+    return found
+
+
+def _keep(ws: Workspace, one: Hold, made: Sequence[Made], now: datetime) -> None:
     """Bring the copies to the disk and into the catalogue, in the place of older ones."""
     if not made:
         return
-    parts = [writer.close(made_from) for writer, made_from, _ in made]
-    for writer, _, _ in made:
-        writer.move()
+    parts = [new.writer.close(new.made_from) for new in made]
+    for new in made:
+        new.writer.move()
     for part in parts:  # by the key it will be read with, before it counts
         with ws.keys.open(ws.folder / part.path) as file:
             if file.metadata.num_rows != part.rows:
                 raise Damaged(f"{part.path}: what was written there cannot be read again.")
-    older = [held.path for _, _, held in made if held is not None]
+    older = [new.older.path for new in made if new.older is not None]
     with ws.state.change() as change:
         catalogue.forget(change.connection, older)
         catalogue.add(change.connection, parts, "held")

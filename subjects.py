@@ -154,9 +154,19 @@ def rows(ws: Workspace, part: Part, dataset: Dataset, span: Span) -> Iterator[pa
         for group in range(file.num_row_groups):
             if _may_name(file, group, span.person):
                 table = whole(file.read_row_group(group, use_threads=False), dataset)
-                mine = table.filter(span.mask(table, dataset))
+                mine = chosen(table, span.mask(table, dataset))
                 if mine.num_rows:
                     yield mine
+
+
+def chosen(table: pa.Table, mask: pa.Array | pa.ChunkedArray) -> pa.Table:
+    """The rows of a mask, without words only other rows use: Parquet would write them all the same."""
+    table = table.filter(mask)
+    for at, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            column = table[field.name].cast(pa.string()).dictionary_encode()
+            table = table.set_column(at, field, column)
+    return table
 
 
 def count(ws: Workspace, part: Part, dataset: Dataset, span: Span) -> int:

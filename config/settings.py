@@ -226,6 +226,12 @@ class Retention(Model):
     certificates: Keep = None
     largest_share: float = Field(0.5, gt=0, le=1)
 
+    @property
+    def rights(self) -> int | None:
+        """Days a request is on record: until no line that it is about can be stored any more."""
+        days = (self.events, self.activity, self.usage, self.findings)
+        return None if None in days else max(d for d in days if d is not None)
+
 
 class Mail(Model):
     """The SMTP server reports and alarms are sent through."""

@@ -1,11 +1,14 @@
 """Lines of people who were erased: a log that comes late, or twice, does not bring them back."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import select
 
+from config.logins import normalised
+from config.people import Person
 from lake.datasets import EVENTS
 from state.tables import RIGHTS
 from subjects import Span, digest_of
@@ -17,6 +20,7 @@ class Erased:
     """Erased people's periods, each with what their name is told by."""
 
     spans: list[tuple[str, str, Span]] = field(default_factory=list)  # salt, digest
+    known: Callable[[str], Person | None] = lambda _: None
     _names: dict[tuple[str, str], bool] = field(default_factory=dict)
 
     @classmethod
@@ -29,7 +33,8 @@ class Erased:
                 (r.salt, r.digest, Span.named(ws, "", r.first_day, r.last_day))
                 for r in rows
                 if r.salt and r.digest
-            ]
+            ],
+            ws.people.login,
         )
 
     def without(self, table: pa.Table) -> pa.Table:
@@ -45,8 +50,16 @@ class Erased:
 
     def _is(self, user: str, salt: str, digest: str) -> bool:
         key = (user, salt)
-        if key not in self._names:
+        found = self._names.get(key)
+        if found is None:
+            found = any(digest_of(name, salt) == digest for name in self._forms(user))
             if len(self._names) > 1_000_000:
                 self._names.clear()
-            self._names[key] = digest_of(user, salt) == digest
-        return self._names[key]
+            self._names[key] = found
+        return found
+
+    def _forms(self, user: str) -> set[str]:
+        """What a line's name may have been stored as: who left people.csv comes back as the log says it."""
+        if self.known(user) is not None:
+            return {user}
+        return {user, user.casefold(), normalised(user).account}

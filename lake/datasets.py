@@ -470,7 +470,7 @@ CLOCKED: tuple[Clocked, ...] = (
     Clocked("finding", "first_day", "iso", "findings"),
     Clocked("review", "first_day", "iso", "findings"),
     Clocked("hold", "released", "iso", "cases"),
-    Clocked("rights", "last_day", "iso", "usage"),
+    Clocked("rights", "last_day", "iso", "rights"),
     Clocked("aside", "first_day", "iso", "findings"),
     Clocked("tombstone", "purged", "iso", "ledger"),
     Clocked("outbox", "time", "iso", "logs"),

@@ -1,16 +1,19 @@
 """Erasure and restriction as state machines: said first, done in steps that may be repeated, looked at, said to be done."""
 
 import json
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import pyarrow as pa
 from sqlalchemy import select
 from sqlalchemy.exc import DatabaseError
 
 from errors import CannotWrite, NotPermitted, Overdue, WrongUsage
-from holds import CHECKED, records
+from holds import CHECKED, records, set_aside, top_up
 from lake import catalogue
 from lake.files import remove, sha256
 from lake.write import sweep
@@ -148,15 +151,32 @@ def _begin(
 
 def _go(run: Run, after: Callable[[str], None] = lambda step: None) -> None:
     for name, step in STEPS:
-        try:
+        with _told(run.right, name):
             step(run)
-        except (OSError, DatabaseError) as error:
-            why = str(getattr(error, "orig", None) or error).splitlines()[0]
-            raise CannotWrite(
-                f"{run.right.id} stopped at the step `{name}`: {why}. Nothing is said to be done; free "
-                f"space on the disk or mend the folder's rights, and run it again: it goes on from there."
-            ) from None
         after(name)
+
+
+@contextmanager
+def _told(right: Right, step: str) -> Iterator[None]:
+    """What stops a deed half-way, in a sentence."""
+    try:
+        yield
+    except (OSError, DatabaseError, pa.ArrowException) as error:
+        why = next(iter(str(getattr(error, "orig", None) or error).splitlines()), "")
+        raise CannotWrite(
+            f"{right.id} stopped at the step `{step}`: {why}. Nothing is said to be done; free "
+            f"space on the disk or mend the folder's rights, and run it again: it goes on from there."
+        ) from None
+
+
+def _copy_held(run: Run) -> None:
+    """A legal hold keeps what an erasure takes out, also what came since it was last copied."""
+    if run.right.deed != "erasure":
+        return
+    failed = top_up(run.ws, run.now, run.span.person)
+    if failed:
+        told = "\n".join(f"{name}: {why}" for name, why in failed.items())
+        raise CannotWrite(f"{run.right.id} waits, and nothing more is taken out:\n{told}")
 
 
 def _intend(run: Run) -> None:
@@ -225,6 +245,8 @@ def _take_records(run: Run) -> None:
                     )
                 change.execute(table.delete().where(table.c.id == row["id"]))
         if erasing:
+            for id_, *_ in set_aside(change.connection, span.person, span.first, span.last):
+                change.execute(ASIDE.delete().where(ASIDE.c.id == id_))
             _drop_requests(change, run)
 
 
@@ -309,6 +331,7 @@ def _say(run: Run) -> None:
 
 
 STEPS: tuple[tuple[str, Callable[[Run], None]], ...] = (
+    ("copy", _copy_held),
     ("intent", _intend),
     ("rewrite", _rewrite),
     ("records", _take_records),
@@ -323,6 +346,11 @@ STEPS: tuple[tuple[str, Callable[[Run], None]], ...] = (
 
 
 def _lifted(ws: Workspace, known: Right, now: datetime) -> None:
+    with _told(known, "lift"):
+        _lift(ws, known, now)
+
+
+def _lift(ws: Workspace, known: Right, now: datetime) -> None:
     for one in days(ws, _span(ws, known), RESTRICTED):
         mine = {p: t for p, t in one.parts.items() if p.startswith(f"{RESTRICTED}/{known.id}/")}
         if mine:
@@ -361,10 +389,15 @@ def _records(ws: Workspace, deed: register.Deed, span: Span) -> dict[str, int]:
     """Records about the person by table; what a deed takes no record of is left out."""
     tables = [t for t in CHECKED if deed == "erasure" or t in OPINIONS]
     with ws.state.read() as connection:
-        found = {
-            t.name: len(records(connection, t, span.person, span.first, span.last)) for t in tables
-        }
-    return {name: number for name, number in found.items() if number}
+        found = Counter(
+            t.name
+            for t in tables
+            for _ in records(connection, t, span.person, span.first, span.last)
+        )
+        if deed == "erasure":
+            aside = set_aside(connection, span.person, span.first, span.last)
+            found.update(kind for _, kind, _, _ in aside)
+    return dict(found)
 
 
 def _files(ws: Workspace, span: Span) -> list[str]:
