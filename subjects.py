@@ -3,20 +3,23 @@
 import hashlib
 import hmac
 import unicodedata
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from config.hours import day_bounds
+from config.logins import normalised
+from config.people import Person
 from errors import NoSuchThing, NotPermitted, WrongUsage
 from lake import catalogue
 from lake.catalogue import Part
 from lake.datasets import PERSONAL, Dataset
+from state.tables import RIGHTS
 from workspace import Workspace
 
 KEPT = ("live", "restricted")
@@ -71,6 +74,58 @@ class Span:
 def digest_of(user: str, salt: str) -> str:
     """What is left of an erased person's name: HMAC-SHA256 under a salt (hexadecimal) of its own."""
     return hmac.new(bytes.fromhex(salt), user.encode(), hashlib.sha256).hexdigest()
+
+
+@dataclass
+class Erased:
+    """Erased people's periods, each with what their name is told by.
+
+    A log that comes late, or twice, does not bring them back, nor does a line of another day that
+    reaches into theirs.
+    """
+
+    spans: list[tuple[str, str, Span]] = field(default_factory=list)  # salt, digest
+    known: Callable[[str], Person | None] = lambda _: None
+    _names: dict[tuple[str, str], bool] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, ws: Workspace) -> "Erased":
+        """Those whose days may still be written to."""
+        with ws.state.read() as connection:
+            rows = connection.execute(select(RIGHTS).where(RIGHTS.c.deed == "erasure")).all()
+        spans = [
+            (r.salt, r.digest, Span.named(ws, "", r.first_day, r.last_day))
+            for r in rows
+            if r.salt and r.digest
+        ]
+        return cls(spans, ws.people.login)
+
+    def without(self, table: pa.Table, dataset: Dataset) -> pa.Table:
+        """Rows that may be stored."""
+        if not self.spans:
+            return table
+        for user in pc.unique(table["user"].cast(pa.string())).to_pylist():
+            for salt, digest, span in self.spans:
+                if user is not None and self._is(user, salt, digest):
+                    mine = replace(span, person=user).mask(table, dataset)
+                    table = chosen(table, pc.invert(mine))
+        return table
+
+    def _is(self, user: str, salt: str, digest: str) -> bool:
+        key = (user, salt)
+        found = self._names.get(key)
+        if found is None:
+            found = any(digest_of(name, salt) == digest for name in self._forms(user))
+            if len(self._names) > 1_000_000:
+                self._names.clear()
+            self._names[key] = found
+        return found
+
+    def _forms(self, user: str) -> set[str]:
+        """What a line's name may have been stored as: who left people.csv comes back as the log says it."""
+        if self.known(user) is not None:
+            return {user}
+        return {user, user.casefold(), normalised(user).account}
 
 
 def whom(ws: Workspace, text: str) -> str:
@@ -162,10 +217,10 @@ def rows(ws: Workspace, part: Part, dataset: Dataset, span: Span) -> Iterator[pa
 def chosen(table: pa.Table, mask: pa.Array | pa.ChunkedArray) -> pa.Table:
     """The rows of a mask, without words only other rows use: Parquet would write them all the same."""
     table = table.filter(mask)
-    for at, field in enumerate(table.schema):
-        if pa.types.is_dictionary(field.type):
-            column = table[field.name].cast(pa.string()).dictionary_encode()
-            table = table.set_column(at, field, column)
+    for at, name in enumerate(table.schema.names):
+        if pa.types.is_dictionary(table.schema.field(at).type):
+            column = table[name].cast(pa.string()).dictionary_encode()
+            table = table.set_column(at, table.schema.field(at), column)
     return table
 
 

@@ -11,13 +11,13 @@ import pyarrow.compute as pc
 
 from config.method import methods
 from ingest.classify import OTHER, UNNAMED, Class, Classifier, path_role
-from ingest.erased import Erased
 from ingest.formats.arrays import TEXT, codes_to_text, constant, encoded, text_of
 from ingest.formats.block import Parsed, Reject
 from ingest.formats.slashes import Slashed
 from ingest.identity import Identities
 from ingest.leases import NOBODY, Owners
 from lake.datasets import EVENTS
+from subjects import Erased
 
 DAY_MS = 86_400_000
 SEARCH = "search"
@@ -156,7 +156,7 @@ class Enricher:
                 result.expired += count
                 continue
             table = columns if count == rows.num_rows else columns.filter(pa.array(chosen))
-            table = self.erased.without(self._people(table, number))
+            table = self.erased.without(self._people(table, number), EVENTS)
             result.expired += count - table.num_rows
             if not table.num_rows:
                 continue

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import squid_line, write_lines
-from factory import again, derived, edited, lake, page, snapshot, tunnel
+from factory import Row, again, derived, edited, lake, page, snapshot, tunnel
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from rightslab import (
@@ -288,6 +288,26 @@ def test_any_rows_any_period(
         assert everything(ws) == before
     sound(ws)
     shutil.rmtree(ws.folder)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        tunnel(datetime(2026, 11, 4, 0, 40, tzinfo=UTC), duration_ms=3_600_000, bytes_down=900_000),
+        page(datetime(2026, 11, 2, 23, 59, 30, tzinfo=UTC)),
+        page(datetime(2026, 11, 4, 0, 0, 10, tzinfo=UTC)),
+        tunnel(datetime(2026, 11, 3, 0, 40, tzinfo=UTC), duration_ms=3_600_000, bytes_down=900_000),
+    ],
+)
+def test_what_reaches_over_midnight_is_not_derived_again(bare: Workspace, row: Row) -> None:
+    """A line of the next day that began on an erased one, a visit that lasts into it."""
+    day = span(bare, "kim", (date(2026, 11, 3), date(2026, 11, 3)))
+    lake(bare, [{**row, "user": "kim"}], "k-0000")
+    lake(bare, [page(datetime(2026, 11, 3, 12, tzinfo=UTC), user="kim")], "k-0001")
+    derived(bare, NOW)
+    erased(bare, day)
+    derived(bare, NOW)
+    assert not mine(bare, day)
 
 
 def others(rows: Rows, who: str) -> Rows:
