@@ -74,8 +74,9 @@ def erase(
     The caller holds the site's lock. Raises NotPermitted while a case about the person is open,
     CannotWrite, Overdue. Killed at any point, `resume` goes on from there.
     """
-    _refuse_open_cases(ws, span)
-    return _begin(ws, "erasure", span, request, by, now, after)
+    with _told("The erasure", "ask"):
+        _refuse_open_cases(ws, span)
+        return _begin(ws, "erasure", span, request, by, now, after)
 
 
 def restrict(
@@ -90,13 +91,9 @@ def restrict(
 
     The caller holds the site's lock. Raises as `erase`. They still go when they are due.
     """
-    for known in register.rights(ws, "done", "under way"):
-        overlap = known.first_day <= span.last and span.first <= known.last_day
-        if known.deed == "restriction" and known.person == span.person and overlap:
-            raise WrongUsage(
-                f"{known.id} keeps {known.first_day} to {known.last_day} apart already."
-            )
-    return _begin(ws, "restriction", span, request, by, now, after)
+    with _told("The restriction", "ask"):
+        _refuse_twice(ws, span)
+        return _begin(ws, "restriction", span, request, by, now, after)
 
 
 def lift(ws: Workspace, id_: str, by: str, note: str, now: datetime) -> Right:
@@ -107,7 +104,7 @@ def lift(ws: Workspace, id_: str, by: str, note: str, now: datetime) -> Right:
     if not note.strip():
         raise WrongUsage("--note: expected why it is lifted.")
     by = refuse_self(ws, known.person or "", by, "--by")
-    with ws.state.change() as change:
+    with _told(known.id, "ask"), ws.state.change() as change:
         register.note(change, known.id, state="lifting")
         change.act("restriction lift", time=now, actor=ws.actor, right=known.id, by=by, note=note)
     _lifted(ws, known, now)
@@ -151,20 +148,20 @@ def _begin(
 
 def _go(run: Run, after: Callable[[str], None] = lambda step: None) -> None:
     for name, step in STEPS:
-        with _told(run.right, name):
+        with _told(run.right.id, name):
             step(run)
         after(name)
 
 
 @contextmanager
-def _told(right: Right, step: str) -> Iterator[None]:
+def _told(what: str, step: str) -> Iterator[None]:
     """What stops a deed half-way, in a sentence."""
     try:
         yield
     except (OSError, DatabaseError, pa.ArrowException) as error:
         why = next(iter(str(getattr(error, "orig", None) or error).splitlines()), "")
         raise CannotWrite(
-            f"{right.id} stopped at the step `{step}`: {why}. Nothing is said to be done; free "
+            f"{what} stopped at the step `{step}`: {why}. Nothing is said to be done; free "
             f"space on the disk or mend the folder's rights, and run it again: it goes on from there."
         ) from None
 
@@ -346,7 +343,7 @@ STEPS: tuple[tuple[str, Callable[[Run], None]], ...] = (
 
 
 def _lifted(ws: Workspace, known: Right, now: datetime) -> None:
-    with _told(known, "lift"):
+    with _told(known.id, "lift"):
         _lift(ws, known, now)
 
 
@@ -412,6 +409,15 @@ def _files(ws: Workspace, span: Span) -> list[str]:
     mine = [r.id for r in register.rights(ws) if r.deed == "access" and r.person == span.person]
     paths = [*packs, *(f"access/{id_}.zip" for id_ in mine)]
     return [path for path in paths if (ws.folder / path).is_file()]
+
+
+def _refuse_twice(ws: Workspace, span: Span) -> None:
+    for known in register.rights(ws, "done", "under way", "lifting"):
+        overlap = known.first_day <= span.last and span.first <= known.last_day
+        if known.deed == "restriction" and known.person == span.person and overlap:
+            raise WrongUsage(
+                f"{known.id} keeps {known.first_day} to {known.last_day} apart already."
+            )
 
 
 def _refuse_open_cases(ws: Workspace, span: Span) -> None:
