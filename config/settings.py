@@ -226,6 +226,12 @@ class Retention(Model):
     certificates: Keep = None
     largest_share: float = Field(0.5, gt=0, le=1)
 
+    @property
+    def access(self) -> int | None:
+        """A bundle for the person concerned holds rows of every kind: due when the longest kept is."""
+        kept = [getattr(self, n) for n, f in type(self).model_fields.items() if f.annotation != float]
+        return None if None in kept else max(kept)
+
 
 class Mail(Model):
     """The SMTP server reports and alarms are sent through."""

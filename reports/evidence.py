@@ -243,11 +243,12 @@ def csv_bytes(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, quoting=csv.QUOTE_MINIMAL, lineterminator="\r\n")
     writer.writerow(header)
-    writer.writerows([[_cell(value) for value in row] for row in rows])
+    writer.writerows([[cell(value) for value in row] for row in rows])
     return buffer.getvalue().encode("utf-8", "replace")
 
 
-def _cell(value: Any) -> Any:
+def cell(value: Any) -> Any:
+    """A value as it may stand in a CSV file: no formula, nothing that cannot be printed."""
     if value is None:
         return ""
     if isinstance(value, str):
