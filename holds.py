@@ -21,7 +21,7 @@ from lake.write import GROUP_ROWS, PartWriter
 from state.store import Change
 from state.tables import CASE, FINDING, META, REVIEW
 from state.tables import HOLD as TABLE
-from subjects import KEPT, Span, rows, sources, whom
+from subjects import KEPT, Span, refuse_self, rows, sources, whom
 from workspace import Workspace
 
 REASONS = {
@@ -128,12 +128,7 @@ def place(
         raise WrongUsage(f"--reason: found {reason!r}; expected one of: {words}.")
     _review_day(review, today)
     who = whom(ws, person)
-    for name, option in ((owner, "--owner"), (by, "--by")):
-        if not name.strip():
-            raise WrongUsage(f"{option}: expected a name.")
-        known = ws.people.login(name)
-        if name.strip() == who or (known is not None and known.user == who):
-            raise NotPermitted("Nobody holds their own data, or answers for a hold on it.")
+    owner, by = refuse_self(ws, who, owner, "--owner"), refuse_self(ws, who, by, "--by")
     if not ws.keys.sealing:
         raise NoKey(
             "A hold is sealed by a key of its own, and this site writes plain partitions: turn on "
@@ -171,7 +166,7 @@ def review(ws: Workspace, id_: str, by: str, until: date, note: str, now: dateti
     """Say that a hold is still needed, and until when it stands without another look."""
     known = _in_force(ws, id_)
     _review_day(until, now.astimezone(UTC).date())
-    _by_another(ws, known, by)
+    by = refuse_self(ws, known.person, by, "--by")
     if not note.strip():
         raise WrongUsage("--note: expected why the hold is still needed.")
     with ws.state.change() as change:
@@ -187,7 +182,7 @@ def release(ws: Workspace, id_: str, by: str, note: str, now: datetime) -> Hold:
     """
     known = hold(ws, id_)
     if known.released is None:
-        _by_another(ws, known, by)
+        by = refuse_self(ws, known.person, by, "--by")
         with ws.state.change() as change:
             change.execute(
                 TABLE.update()
@@ -443,12 +438,6 @@ def _in_force(ws: Workspace, id_: str) -> Hold:
     if known.released is not None:
         raise NotPermitted(f"{known.id} was released on {known.released.date()}.")
     return known
-
-
-def _by_another(ws: Workspace, known: Hold, by: str) -> None:
-    row = ws.people.login(by)
-    if by.strip() == known.person or (row is not None and row.user == known.person):
-        raise NotPermitted(f"{known.id} is about {by!r}, who cannot decide about it.")
 
 
 def _review_day(day: date, today: date) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 from sqlalchemy import Connection
 
 from config.hours import day_bounds
-from errors import NoSuchThing, WrongUsage
+from errors import NoSuchThing, NotPermitted, WrongUsage
 from lake import catalogue
 from lake.catalogue import Part
 from lake.datasets import PERSONAL, Dataset
@@ -93,6 +94,41 @@ def whom(ws: Workspace, text: str) -> str:
         f"{text!r} is not in {ws.settings.people}, and no row is stored under that name. Give the name "
         f"of the column `user`; `fairwatch who` finds it."
     )
+
+
+def name_of(text: str, option: str) -> str:
+    """A person's name as it was typed, in plain letters; raises WrongUsage."""
+    # What looks the same is the same: one form of accents, no invisible characters.
+    plain = unicodedata.normalize("NFKC", text)
+    name = " ".join("".join(c for c in plain if c.isprintable() or c.isspace()).split())
+    if len(name) < 2:
+        raise WrongUsage(f"{option}: found {text!r}; expected the name of the person who acts.")
+    return name
+
+
+def same_person(ws: Workspace, one: str, other: str) -> bool:
+    """Whether two names are one person: as written, or by the list of people."""
+    return bool(_names(ws, one) & _names(ws, other))
+
+
+def _names(ws: Workspace, name: str) -> set[str]:
+    """A name, and what else the person of that user, name or e-mail goes by."""
+    known = {name.casefold()}
+    for row in ws.people.rows:
+        others = {" ".join(t.split()).casefold() for t in (row.user, row.name, row.email) if t}
+        if name.casefold() in others:
+            known |= others
+    return known
+
+
+def refuse_self(ws: Workspace, person: str, name: str, option: str) -> str:
+    """The name of somebody who acts on a person's data, and is not that person. Raises NotPermitted."""
+    acts = name_of(name, option)
+    if same_person(ws, acts, person):
+        raise NotPermitted(
+            f"{option}: nobody decides about their own data; it is about {person!r}."
+        )
+    return acts
 
 
 def everything(ws: Workspace, person: str, now: datetime) -> Span:

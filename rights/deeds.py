@@ -20,7 +20,7 @@ from rights.register import Right
 from rights.rewrite import RESTRICTED, days, put_back, take_out
 from state.store import Change
 from state.tables import ASIDE, CASE, FINDING, METADATA, PACK, REVIEW, RIGHTS
-from subjects import KEPT, Span
+from subjects import KEPT, Span, refuse_self
 from workspace import Workspace
 
 ITEMS_AN_ACT = 500
@@ -103,6 +103,7 @@ def lift(ws: Workspace, id_: str, by: str, note: str, now: datetime) -> Right:
         raise WrongUsage(f"{known.id} is no restriction in force.")
     if not note.strip():
         raise WrongUsage("--note: expected why it is lifted.")
+    by = refuse_self(ws, known.person or "", by, "--by")
     with ws.state.change() as change:
         register.note(change, known.id, state="lifting")
         change.act("restriction lift", time=now, actor=ws.actor, right=known.id, by=by, note=note)
