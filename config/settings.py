@@ -229,7 +229,9 @@ class Retention(Model):
     @property
     def access(self) -> int | None:
         """A bundle for the person concerned holds rows of every kind: due when the longest kept is."""
-        kept = [getattr(self, n) for n, f in type(self).model_fields.items() if f.annotation != float]
+        kept = [
+            getattr(self, n) for n, f in type(self).model_fields.items() if f.annotation != float
+        ]
         return None if None in kept else max(kept)
 
 

@@ -66,7 +66,9 @@ def write_rows(ws: Workspace, bundle: Writer, span: Span, limit: date) -> Gather
     """Write a member a dataset; `limit`: the first day a bundle may hold. Raises NoKey."""
     held = [h for h in holds(ws, in_force=True) if h.person == span.person]
     gathered = Gathered()
-    for dataset in sorted(PERSONAL, key=lambda d: d is not EVENTS):  # lines say first whose they are
+    for dataset in sorted(
+        PERSONAL, key=lambda d: d is not EVENTS
+    ):  # lines say first whose they are
         told = Told(FILES.get(dataset.name, f"{dataset.name}.csv"), dataset.name)
         gathered.told.append(told)
         schema = _schema(dataset)
