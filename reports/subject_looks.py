@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from config.people import is_address
 from reports.others import Others
 from reports.render import date_in_words, instant
 from workspace import Workspace
@@ -121,10 +122,12 @@ class _Reader:
     def _asked(self, what: str, asked: str) -> str | None:
         """Looks that say whose in their words: one name's lines, or whose a name or address was."""
         of = what.removeprefix("lines of ") if what.startswith("lines of ") else asked
-        if what != "who" and of == asked:
+        if not of or (what != "who" and of == asked):
             return EVERYBODY
         known = self._ws.people.login(of)
         mine = of.casefold() in self._names or (known is not None and known.user == self._person)
+        if not mine and what == "who" and is_address(of) and not self._ws.people.assigned(of):
+            return EVERYBODY  # whoever had it at that instant was named
         return BY_NAME if mine else None
 
     def _reason(self, act: Mapping[str, Any]) -> str:
@@ -141,7 +144,8 @@ def _what(act: Mapping[str, Any]) -> str:
             return "your stored log lines"
         if what == "who":
             return "whose a login or an address was"
-        return LOOKS.get(what, what or "your figures, log lines and matters, for the case's pack")
+        case = "your figures, log lines and matters, for the case's pack"
+        return LOOKS.get(what, "named data") if what else case
     return WORDS.get(name) or ECHOES.get(name, name)
 
 

@@ -92,6 +92,7 @@ def page(
         officer=ws.settings.dpo,
         zone=ws.settings.zone,
         made=made,
+        reference=next(r["request"] for r in on_record.requests if r["id"] == made.id),
         person=ws.people.login(person),
         user=person,
         files=_files(ws.settings.retention, gathered.told, on_record),
