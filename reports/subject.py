@@ -44,7 +44,8 @@ How to check that these files are as they were made
    the columns `file` and `line` say which line of which file. You may ask to be shown them.
 
 Cells of the CSV files that a spreadsheet could take for a formula begin with an apostrophe. Times
-are UTC, unless a zone stands beside them. The column `kept` says where a row is: in use, restricted
+are UTC; dates in words are on the organisation's clock. A date that stands in a name (of a user, of
+a host) is written in words. The column `kept` says where a row is: in use, restricted
 (stored, and read by no question), or kept by a legal hold alone.
 """
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from config.people import is_address
 from reports.others import Others
-from reports.render import date_in_words, instant
+from reports.render import date_in_words, instant, plain
 from workspace import Workspace
 
 BY_NAME, EVERYBODY, TEAM = "you, by name", "everybody at once", "your team, as totals"
@@ -102,8 +102,8 @@ class _Reader:
             what=_what(act),
             period=_period(act),
             reason=self._reason(act),
-            by=str(act.get("by", "")),
-            account=str(act["actor"]),
+            by=plain(str(act.get("by", ""))),
+            account=plain(str(act["actor"])),
             about=", ".join(named),
         )
 
@@ -134,7 +134,7 @@ class _Reader:
         held = str(act["act"]).startswith("hold")  # its notes are the owner's, its reason a word
         keys = ("reason",) if held else ("reason", "note", "request")
         told = [str(act[k]) for k in keys if act.get(k)]
-        return self._others.masked("; ".join(told))
+        return plain(self._others.masked("; ".join(told)))
 
 
 def _what(act: Mapping[str, Any]) -> str:

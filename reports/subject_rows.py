@@ -16,6 +16,7 @@ from lake.catalogue import Part
 from lake.datasets import EVENTS, PERSONAL, USAGE, Dataset
 from reports.bag import Writer
 from reports.evidence import cell
+from reports.render import NBSP, plain
 from subjects import KEPT, Span, rows, sources, whole
 from workspace import Workspace
 
@@ -183,7 +184,13 @@ def _written(table: pa.Table, kept: str, schema: pa.Schema) -> pa.Table:
 
 
 def _defused(column: pa.ChunkedArray) -> pa.Array:
-    """Each distinct text made harmless once."""
+    """Each distinct text made harmless once; a date in a name is worded: it is of no event.
+
+    A path stays as it is: the retention proof knows that dates in one are not when it was asked for.
+    """
     coded = pa.concat_arrays(column.cast(pa.string()).chunks).dictionary_encode()
-    words = [cell(word) for word in coded.dictionary.to_pylist()]
+    words = [
+        cell(word if word.startswith("/") else plain(word), NBSP)
+        for word in coded.dictionary.to_pylist()
+    ]
     return pa.array(words, pa.string()).take(coded.indices)

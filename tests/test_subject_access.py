@@ -410,6 +410,15 @@ def test_it_is_due_with_its_oldest_row_and_not_before(ws: Workspace) -> None:
     assert not bundle.path.exists()
 
 
+def test_a_date_in_a_name_is_of_no_event(tmp_path: Path) -> None:
+    ws = open_site(make_site(tmp_path / "site"), "test")
+    lake(ws, [page(utc("2026-11-10 09:00"), user="guest-2020-01-01", host="x-2021-02-03.example", path="/2019-05-04-a")])  # fmt: skip
+    bundle = made(ws, "guest-2020-01-01")
+    row = table(bundle, "lines.csv")[0]
+    assert (row["host"], row["path"]) == ("x-3\xa0February 2021.example", "/2019-05-04-a")
+    assert access_of(retention.verify(ws, NOW)) == []
+
+
 def test_a_bundle_is_kept_as_long_as_what_is_kept_longest(ws: Workspace) -> None:
     ws = edited(ws, "fairwatch.yaml", ("evidence: 1 year", "evidence: 30 days"))
     made(ws, now=NOW + timedelta(days=40))
@@ -436,11 +445,25 @@ def test_cut_short_it_is_asked_for_again(ws: Workspace, monkeypatch: pytest.Monk
     assert not (ws.folder / "access").exists()
     assert [p for p in (ws.folder / "work").rglob("*") if p.is_file()] == []
     with ws.alone():
-        assert [r.state for r in deeds.resume(ws, NOW)] == ["under way"]
+        assert deeds.resume(ws, NOW) == []
     bundle = made(again(ws))
     assert bundle.path.name == "A-2026-0002.zip"
     assert [r.state for r in register.rights(ws)] == ["under way", "done"]
     assert retention.verify(ws, NOW).clean
+
+
+def test_what_a_killed_run_left_is_swept(ws: Workspace) -> None:
+    """Killed at once, half a zip lies in work/ and a request is under way: neither is in the way."""
+    with ws.alone(), ws.state.change() as change:
+        register.ask(ws, change, "access", span(ws, *WEEK[:2]), "SAR-1", DANA, NOW)
+    half = ws.folder / "work" / "A-2026-0001.zip.tmp"
+    half.parent.mkdir(exist_ok=True)
+    half.write_bytes(b"PK\x03\x04 half")
+    made(ws)
+    with ws.alone():
+        retention.purge(ws, NOW)
+    assert not half.exists()
+    assert [p.name for p in (ws.folder / "access").iterdir()] == ["A-2026-0002.zip"]
 
 
 def test_what_others_have_is_not_read(ws: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
