@@ -92,6 +92,7 @@ def list_(json_: AsJson = False, site: Site = None) -> None:
     if not json_:
         for late in holds.unreviewed(ws, now):
             show.red(f"{late.id} was to be reviewed by {late.review}; {late.owner} answers for it")
+    holds.refuse_unreviewed(ws, now)
 
 
 @hold_app.command("review")
