@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import shutil
 import subprocess
 import zipfile
@@ -15,6 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import PEOPLE, make_site
 from factory import ELSEWHERE, acts, again, derived, edited, lake, page, reading, rows_table, utc
+from hypothesis import given as always
+from hypothesis import strategies as st
 from sqlalchemy import select
 
 import holds
@@ -171,6 +174,40 @@ def test_others_are_masked_and_words_are_not(ws: Workspace) -> None:
     assert others.masked(f"<{ZOE}>, BOB, kim@example.org!") == (
         "<[somebody else]>, [somebody else], [somebody else]!"
     )
+
+
+@pytest.fixture(scope="module")
+def others_of_ann(tmp_path_factory: pytest.TempPathFactory) -> Others:
+    """bob and kim."""
+    return Others(open_site(make_site(tmp_path_factory.mktemp("others") / "site"), "test"), "ann")
+
+
+WORDS = st.sampled_from(
+    [
+        "bob",
+        "BOB@example.org",
+        "Bob Baker",
+        "Baker",
+        "kim",
+        "10.20.1.50",
+        "ann",
+        "Ann Archer",
+        "a cake",
+    ]
+)
+GAPS = st.text(st.characters(blacklist_categories=("L", "N", "M")), min_size=1).filter(
+    lambda text: "_" not in text
+)
+
+
+@always(pieces=st.lists(st.tuples(WORDS, GAPS)))
+def test_no_name_is_left_whatever_stands_round_it(
+    others_of_ann: Others, pieces: list[tuple[str, str]]
+) -> None:
+    found = others_of_ann.masked("".join(word + gap for word, gap in pieces))
+    assert not re.search(r"(?i)(?<!\w)(bob|baker|kim|10\W20\W1\W50)(?!\w)", found)
+    assert found.count("Ann Archer") == sum(word == "Ann Archer" for word, _ in pieces)
+    assert found.count("a cake") == sum(word == "a cake" for word, _ in pieces)
 
 
 def test_who_looked(ws: Workspace) -> None:
