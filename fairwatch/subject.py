@@ -9,6 +9,7 @@ import typer
 from fairwatch import place, show
 from fairwatch.options import ROUTINE, AsJson, By, Confirm, Site, answer, look, opened
 from reports.bundle import Issued, right_certified
+from reports.subject import access
 from rights import deeds, register
 from rights.register import Right
 from subjects import Span, everything, whom
@@ -36,6 +37,27 @@ class Listed:
     by: str
     asked: datetime
     state: str
+
+
+@subject_app.command("access")
+def access_(
+    person: Person, request: Request, by: By, json_: AsJson = False, site: Site = None
+) -> None:
+    """One bundle of everything held on a person and who looked, for that person."""
+    ws = opened(site)
+    with ws.alone():
+        made = access(ws, person, request, by, place.now())
+    if json_:
+        show.as_json({"id": made.right.id, "person": made.right.person, "path": made.path,
+                      "sha256": made.sha256, "due": made.due, "beyond": made.beyond})  # fmt: skip
+        return
+    show.say(f"{made.sha256}  {made.path}")
+    show.say(f"Read it before it is handed over. It is removed here on {made.due}.")
+    for hold, rows in made.beyond.items():
+        show.say(
+            f"{rows:,} rows past the year are kept by {hold} alone and are not in it: `fairwatch hold "
+            f"export {hold}` hands them over."
+        )
 
 
 @subject_app.command("erase")

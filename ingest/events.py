@@ -3,18 +3,19 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from config.method import methods
+from config.method import Method, changes, method_on
 from ingest.classify import OTHER, UNNAMED, Class, Classifier, path_role
 from ingest.formats.arrays import TEXT, codes_to_text, constant, encoded, text_of
 from ingest.formats.block import Parsed, Reject
 from ingest.formats.slashes import Slashed
-from ingest.identity import Identities
+from ingest.identity import EPOCH, Identities
 from ingest.leases import NOBODY, Owners
 from lake.datasets import EVENTS
 from subjects import Erased
@@ -137,9 +138,10 @@ class Enricher:
             return result
         time = rows["time"].to_numpy()
         day = time // DAY_MS
-        stretch = np.searchsorted(self.classifier.starts, day, side="right")
+        starts = np.union1d(self.classifier.starts, [d.toordinal() - EPOCH for d in changes()])
+        stretch = np.searchsorted(starts, day, side="right")
         if len(same := np.unique(stretch)) > 1:
-            # Other lists hold for some of these days than for others.
+            # Other lists or another method hold for some of these days than for others.
             for one in same:
                 part = Parsed(rows.filter(pa.array(stretch == one)))
                 result.add(self.days(part, source, file, first_line))
@@ -148,7 +150,7 @@ class Enricher:
         if late.any():
             numbers = rows["line"].to_numpy()[late]
             result.rejects = [Reject(int(n), "the time lies in the future") for n in numbers]
-        columns = self._columns(rows, self.classifier.on(int(day[0])), source, file, first_line)
+        columns = self._columns(rows, int(day[0]), source, file, first_line)
         for number in sorted(pc.unique(pa.array(day[~late])).to_pylist()):
             chosen = (day == number) & ~late
             count = int(chosen.sum())
@@ -166,9 +168,10 @@ class Enricher:
         return result
 
     def _columns(
-        self, rows: pa.Table, classifier: Classifier, source: str, file: int, first_line: int
+        self, rows: pa.Table, day: int, source: str, file: int, first_line: int
     ) -> pa.Table:
-        count = rows.num_rows
+        count, classifier = rows.num_rows, self.classifier.on(day)
+        method = method_on(date.fromordinal(day + EPOCH))
         made: dict[str, Any] = {
             "time": rows["time"].combine_chunks().cast(pa.timestamp("ms", "UTC")),
             "duration_ms": rows["duration_ms"],
@@ -179,7 +182,9 @@ class Enricher:
             "status": rows["status"],
             "verdict": encoded(rows["verdict"]),
             **self._places(classifier, encoded(rows["url"]), encoded(rows["device_category"])),
-            "referrer": text_of(encoded(rows["referrer"]), lambda r: _referrer(classifier, r)),
+            "referrer": text_of(
+                encoded(rows["referrer"]), lambda r: _referrer(classifier, method, r)
+            ),
             "content_type": text_of(encoded(rows["content_type"]), _media_type),
             "grain": encoded(rows["grain"]),
             "fetch": encoded(rows["fetch"]),
@@ -308,14 +313,14 @@ class Enricher:
         return found
 
 
-def _referrer(classifier: Classifier, referrer: str) -> str | None:
+def _referrer(classifier: Classifier, method: Method, referrer: str) -> str | None:
     match = re.match(r"^(?:[a-zA-Z][a-zA-Z0-9+.-]*:)?//([^/?#]*)", referrer)
     host = host_of(match[1])[0] if match else None
     if not host:
         return None
     service = classifier.of(host).service
     # A search engine's results are links: what comes from there was clicked on.
-    return service or (SEARCH if methods()[-1].is_search_engine(host) else OTHER)
+    return service or (SEARCH if method.is_search_engine(host) else OTHER)
 
 
 def _witnessed(

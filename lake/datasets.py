@@ -289,7 +289,7 @@ STORES: tuple[Store, ...] = (
         ("access/*.zip",),
         "archive",
         "file",
-        "evidence",
+        "access",  # no setting: as long as what is kept longest, for all of it is in there
         "what is held on a person, bundled for that person; due with its oldest event",
     ),
     Store(

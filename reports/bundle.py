@@ -150,7 +150,9 @@ def page(found: Certificate) -> bytes:
         backups=[(b, _day(b.until)) for b in found.backups],
         last_backup=_day(max((b.until for b in found.backups), default="")),
         oldest=_day(min((str(r.oldest_event) for r in found.remaining if _events(r)), default="")),
-        days=sorted({d for r in found.removed if r.kind == "partition" and (d := _day(r.day))}),
+        days=sorted(
+            {d for r in found.removed if r.kind in ("partition", "rows") and (d := _day(r.day))}
+        ),
         keyed=any(r.key for r in shown),
         kinds=KINDS,
         titles=TITLES,

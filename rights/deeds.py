@@ -115,9 +115,11 @@ def resume(ws: Workspace, now: datetime) -> list[Right]:
     """Go on with what was cut short, and keep apart what came late under a restriction."""
     ended = []
     for known in register.rights(ws, "under way", "lifting"):
+        if known.deed == "access":
+            continue  # half a bundle is none: it is asked for again
         if known.state == "lifting":
             _lifted(ws, known, now)
-        elif known.deed != "access":
+        else:
             _go(Run(ws, known, _span(ws, known), now))
         ended.append(register.right(ws, known.id))
     for known in register.rights(ws, "done"):

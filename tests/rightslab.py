@@ -15,7 +15,9 @@ import holds
 from lake import catalogue
 from lake.catalogue import Part
 from lake.datasets import PERSONAL
-from retention import verify
+from retention import purge, verify
+from rights import deeds
+from rights.register import Right
 from state.tables import CASE, FINDING, PACK, REVIEW
 from subjects import KEPT, Span
 from workspace import Workspace, open_site
@@ -199,3 +201,32 @@ def sound(ws: Workspace, now: datetime = NOW) -> None:
     assert known <= there
     needed = {p.key for p in parts(ws, *KEPT, "held") if p.key}
     assert needed <= {k.id for k in ws.keys.ring.day_keys()}
+
+
+def erased(ws: Workspace, one: Span, by: str = "Dora Dale") -> Right:
+    with ws.alone():
+        return deeds.erase(ws, one, "REQ 1", by, NOW)
+
+
+def restricted(ws: Workspace, one: Span) -> Right:
+    with ws.alone():
+        return deeds.restrict(ws, one, "REQ 2", "Dora Dale", NOW)
+
+
+def lifted(ws: Workspace, right: Right) -> Right:
+    with ws.alone():
+        return deeds.lift(ws, right.id, "Dora Dale", "agreed", NOW)
+
+
+def resumed(ws: Workspace) -> list[str]:
+    with ws.alone():
+        return [r.id for r in deeds.resume(ws, NOW)]
+
+
+def purged(ws: Workspace, now: datetime) -> None:
+    with ws.alone():
+        purge(ws, now, confirmed=True)
+
+
+def others(rows: Rows, who: str) -> Rows:
+    return Counter({row: n for row, n in rows.items() if f'"{who}"' not in row})

@@ -1,41 +1,30 @@
 """Legal holds: a narrow copy under a key of its own that stays while all else goes, and ends with its key."""
 
-import errno
-import shutil
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
-from factory import again, content, derived, edited, lake, page, snapshot
+from factory import again, derived, lake, page, snapshot
 from rightslab import (
     NOW,
     PERIOD,
-    PLAIN,
     acts,
     build,
     copied,
     held,
     mine,
-    naming,
     opinion,
     parts,
     place,
-    rows_of,
     sound,
     span,
-    told,
 )
-from test_keys import holding, secrets
 
 import holds
-from errors import NoKey, NoSuchThing, NotPermitted, Overdue, ReviewDue, WrongUsage
-from lake import catalogue
+from errors import NoSuchThing, NotPermitted, ReviewDue, WrongUsage
 from lake.datasets import EVENTS, PERSONAL, RECORDS
-from lake.write import PartWriter
 from retention import purge, verify
 from rights import deeds
 from state.tables import FINDING, REVIEW
@@ -319,173 +308,3 @@ def test_unreviewed_is_said_until_somebody_looks(ws: Workspace) -> None:
     holds.refuse_unreviewed(ws, LATER)
     with pytest.raises(NotPermitted, match="was released on"):
         holds.review(ws, one.id, "Hana Hill", date(2027, 3, 1), "again", late)
-
-
-# The end --------------------------------------------------------------------------------------
-
-
-def test_release_destroys_the_key(ws: Workspace) -> None:
-    one = place(ws)
-    (id_,) = {p.key for p in holds.copies(ws, one.id)}
-    key, wrapped = secrets(ws)[str(id_)]
-    backup = shutil.copytree(ws.folder / "holds", ws.folder.parent / "backup")
-    copies = sorted(backup.rglob("*.parquet"))
-    with ws.keys.open(copies[0]) as file:
-        assert file.metadata.num_rows, "the copy is good while the hold stands"
-    over = released(ws, one.id)
-    assert over.gone == over.released == NOW
-    assert (over.released_by, holds.holds(ws, in_force=True)) == ("Hana Hill", [])
-    for secret in (key, wrapped, str(id_).encode()):
-        assert holding(ws.folder / "keys", secret) == []
-    assert not [p for p in (ws.folder / "holds").rglob("*") if p.is_file()]
-    for keys in (ws.keys, again(ws).keys):
-        for copy in copies:
-            with pytest.raises(NoKey):
-                keys.open(copy)
-    assert acts(ws)[-2:] == ["hold release", "hold gone"]
-    assert parts(ws, "held", "purging") == []
-    sound(ws)
-    released(ws, one.id)
-    assert acts(ws).count("hold gone") == 1
-
-
-def test_what_is_due_goes_with_the_release(ws: Workspace) -> None:
-    one = place(ws)
-    ws = purged(ws)
-    released(ws, one.id, LATER)
-    sound(ws, LATER)
-    assert ws.keys.ring.day_keys() == []
-    assert naming(ws.folder / "lake", "ann") == []
-    far = LATER + timedelta(days=400)
-    ws = purged(ws, far)
-    assert holds.holds(ws) == [], "a year after its release, so is the word of it"
-    assert "ann" not in told(ws)
-
-
-def test_rotation_keeps_it_readable(ws: Workspace) -> None:
-    one = place(ws)
-    wanted = held(ws, one.id)
-    ws.keys.rotate()
-    assert held(again(ws), one.id) == wanted
-    sound(ws)
-
-
-@pytest.fixture
-def strayed(ws: Workspace) -> Iterator[Workspace]:
-    (ws.folder / "holds/H-2020-0001/2020-01-01").mkdir(parents=True)
-    yield ws
-    sound(purged(ws, NOW))
-
-
-def test_a_plain_stray_is_named(strayed: Workspace) -> None:
-    part = parts(strayed, "live")[0]
-    path = strayed.folder / "holds/H-2020-0001/2020-01-01/events-x.parquet"
-    table = content(strayed.folder / part.path)
-    pq.write_table(table, path)
-    found = verify(strayed, LATER)
-    assert not found.clean
-    named = [o for o in found.overdue if "H-2020-0001" in o]
-    assert len(named) == 2, "by its age, and for no hold keeps it"
-    assert not verify(strayed, NOW).clean
-
-
-def test_a_sealed_copy_put_back_after_the_release_is_named(ws: Workspace) -> None:
-    one = place(ws)
-    backup = shutil.copytree(ws.folder / "holds", ws.folder.parent / "backup")
-    released(ws, one.id)
-    shutil.copytree(backup, ws.folder / "holds", dirs_exist_ok=True)
-    found = verify(ws, NOW)
-    assert not found.clean
-    assert [o for o in found.overdue if one.id in o and "of no legal hold in force" in o]
-    sound(purged(ws, NOW))
-
-
-def test_a_ring_put_back_after_the_release_forgets_again(ws: Workspace) -> None:
-    one = place(ws)
-    before = ws.keys.ring.path.read_bytes()
-    released(ws, one.id)
-    ws.keys.ring.path.write_bytes(before)
-    assert not verify(again(ws), NOW).clean
-    sound(purged(ws, NOW))
-
-
-# Where it goes wrong --------------------------------------------------------------------------
-
-
-def test_a_site_that_seals_nothing_can_hold_nothing(ws: Workspace) -> None:
-    off = edited(ws, "fairwatch.yaml", PLAIN)
-    with pytest.raises(NoKey, match="turn on"):
-        place(off)
-    assert holds.holds(off) == []
-
-
-def due_sources(ws: Workspace) -> set[str]:
-    return {p.path for p in parts(ws, "live") if p.day == "2026-11-04" and p.dataset == "events"}
-
-
-def test_sealing_turned_off_under_a_hold(ws: Workspace) -> None:
-    """What is new cannot be copied: it stays until it can, all else goes."""
-    one = place(ws)
-    wanted = held(ws, one.id)
-    late_row(ws)
-    opinion(ws, "ann")
-    off = edited(ws, "fairwatch.yaml", PLAIN)
-    with pytest.raises(Overdue), off.alone():
-        purge(off, LATER, confirmed=True)
-    assert {p.path for p in parts(off, "live")} == due_sources(off) != set()
-    with off.state.read() as connection:
-        assert connection.execute(FINDING.select()).all(), "neither may the record go"
-    ws = purged(edited(off, "fairwatch.yaml", PLAIN[::-1]))
-    assert held(ws, one.id) > wanted
-    assert list(holds.read(ws, one.id, RECORDS))
-    sound(ws, LATER)
-
-
-def test_a_source_that_cannot_be_read(ws: Workspace) -> None:
-    one = place(ws)
-    late_row(ws)
-    (torn,) = [p for p in due_sources(ws) if "late" in p]
-    raw = (ws.folder / torn).read_bytes()
-    (ws.folder / torn).write_bytes(raw[: len(raw) // 2])
-    failed = holds.top_up(ws, NOW)
-    assert set(failed) == due_sources(ws)
-    assert all(w.startswith(f"legal hold {one.id}: its rows could not be") for w in failed.values())
-    with pytest.raises(Overdue), ws.alone():
-        purge(ws, LATER, confirmed=True)
-    assert {p.path for p in parts(ws, "live")} == due_sources(ws)
-    (ws.folder / torn).write_bytes(raw)
-    ws = purged(ws)
-    assert "900" in {row[-1] for row in held(ws, one.id) if row[0] == "events"}
-    sound(ws, LATER)
-
-
-@pytest.mark.parametrize("at", ["write", "close", "move"])
-def test_no_room_for_the_copy(ws: Workspace, monkeypatch: pytest.MonkeyPatch, at: str) -> None:
-    one = place(ws)
-    wanted = held(ws, one.id)
-    late_row(ws)
-    real = getattr(PartWriter, at)
-
-    def full(self: PartWriter, *args: Any) -> Any:
-        if self.path.startswith("holds/"):
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return real(self, *args)
-
-    with monkeypatch.context() as small:
-        small.setattr(PartWriter, at, full)
-        with pytest.raises(Overdue), ws.alone():
-            purge(ws, LATER, confirmed=True)
-    assert {p.path for p in parts(ws, "live")} == due_sources(ws) != set()
-    assert held(ws, one.id) == wanted
-    assert "purge done" not in acts(ws)
-    ws = purged(ws)
-    assert sum((held(ws, one.id) - wanted).values()) == 1
-    sound(ws, LATER)
-
-
-def test_the_lake_has_no_part_of_a_hold(ws: Workspace) -> None:
-    place(ws)
-    with ws.state.read() as connection:
-        live = catalogue.parts(connection, "events")
-    assert not [p for p in live if p.path.startswith("holds/")]
-    assert rows_of(ws, live)
