@@ -360,8 +360,8 @@ def _lift(ws: Workspace, known: Right, now: datetime) -> None:
             back: dict[str, Any] = json.loads(row.row)
             if table is FINDING:  # a night may have found it again
                 change.execute(table.delete().where(table.c.id == back["id"]))
-            else:
-                back.pop("id")
+            elif change.execute(select(table.c.id).where(table.c.id == back["id"])).first():
+                back.pop("id")  # a number given to another review since
             change.execute(table.insert().values(**back))
         change.execute(ASIDE.delete().where(ASIDE.c.restriction == known.id))
         register.note(change, known.id, state="lifted")

@@ -96,10 +96,10 @@ def _sift(
 ) -> None:
     """Copy a partition; the span's rows go aside, or nowhere."""
     for table in _groups(ws, part, writer.dataset):
-        if span is None:
+        mine = span.mask(table, writer.dataset) if span else None
+        if mine is None or not pc.any(mine).as_py():
             writer.write(table)
             continue
-        mine = span.mask(table, writer.dataset)
         writer.write(chosen(table, pc.invert(mine)))
         if aside is not None:
             aside.write(chosen(table, mine))

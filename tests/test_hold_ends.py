@@ -107,6 +107,18 @@ def test_what_is_due_goes_with_the_release(ws: Workspace) -> None:
     assert "ann" not in told(ws)
 
 
+def test_a_hold_whose_key_is_lost_is_said_to_be(ws: Workspace) -> None:
+    one = place(ws)
+    ring = ws.keys.ring
+    ring.destroy([k.id for k in ring.day_keys() if k.dataset == "hold"])
+    found = verify(again(ws), NOW)
+    (store,) = [s for s in found.stores if s.store == "holds"]
+    assert not found.clean
+    assert len(store.unreadable) == len(holds.copies(ws, one.id))
+    released(again(ws), one.id)
+    sound(ws)
+
+
 def test_rotation_keeps_it_readable(ws: Workspace) -> None:
     one = place(ws)
     wanted = held(ws, one.id)

@@ -81,6 +81,16 @@ def test_restricted_rows_are_there_and_nobody_sees_them(ws: Workspace) -> None:
         lifted(ws, one)
 
 
+def test_a_review_written_meanwhile_stays(ws: Workspace) -> None:
+    opinion(ws, "ann")
+    said = opinions(ws)
+    one = restricted(ws, span(ws))
+    opinion(ws, "bob")
+    lifted(ws, one)
+    assert [row for row in opinions(ws) if "bob" not in row] == said
+    assert len(opinions(ws)) == 2 * len(said)
+
+
 def test_lifted_at_once_it_is_as_it_was(ws: Workspace) -> None:
     before = everything(ws)
     lifted(ws, restricted(ws, span(ws)))
