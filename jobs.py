@@ -8,8 +8,8 @@ from analytics.derive import derive, local_days
 from analytics.questions import Week
 from analytics.record import judge
 from clock import believe_clock
-from errors import JobFailed, NoKey, UnreadableInput
-from holds import holds, refuse_unreviewed, settle, top_up
+from errors import Damaged, JobFailed, NoKey, UnreadableInput
+from holds import holds, missing, refuse_unreviewed, settle, top_up
 from ingest.discover import discover
 from ingest.merge import merge
 from ingest.run import ingest
@@ -74,11 +74,13 @@ def _findings(ws: Workspace, now: datetime) -> str:
 
 def _rights(ws: Workspace, now: datetime) -> str:
     """Certified like one that was never cut short."""
-    ended = resume(ws, now)
+    ended, stuck = resume(ws, now)
     for one in ended:
         if one.state == "done":
             right_certified(ws, one, now).refuse_undelivered()
     told = ", ".join(f"{r.id} ({r.deed}, {r.state})" for r in ended)
+    if stuck:
+        raise JobFailed("\n".join([*([f"gone on with: {told}"] if told else []), *map(str, stuck)]))
     return f"gone on with: {told}" if told else "no request was cut short, nothing came late"
 
 
@@ -87,6 +89,10 @@ def _holds(ws: Workspace, now: datetime) -> str:
     failed = top_up(ws, now)
     if failed:
         raise NoKey("\n".join(f"{path}: {why}" for path, why in failed.items()))
+    if lost := missing(ws):
+        raise Damaged(
+            f"Copies under a legal hold are gone from the disk: {', '.join(lost)}. Put them back from a backup."
+        )
     refuse_unreviewed(ws, now)
     standing = holds(ws, in_force=True)
     return f"{len(standing)} legal holds in force, all copied and reviewed in time"

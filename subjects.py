@@ -2,15 +2,17 @@
 
 import hashlib
 import hmac
+import json
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Table, select
 
 from config.hours import day_bounds
 from config.logins import normalised
@@ -19,9 +21,11 @@ from errors import NoSuchThing, NotPermitted, WrongUsage
 from lake import catalogue
 from lake.catalogue import Part
 from lake.datasets import PERSONAL, Dataset
-from state.tables import RIGHTS
+from state.tables import ASIDE, CASE, FINDING, REVIEW, RIGHTS
 from workspace import Workspace
 
+CHECKED = {CASE: ("first_day", "last_day"), FINDING: ("first_day", "last_day"), REVIEW: ("first_day", "first_day")}  # fmt: skip
+"""State tables that tell of a person, and their first and last day."""
 KEPT = ("live", "restricted")
 """States of partitions whose rows are the person's own data; a hold's copies are the owner's."""
 
@@ -78,30 +82,39 @@ def digest_of(user: str, salt: str) -> str:
 
 @dataclass
 class Erased:
-    """Erased people's periods, each with what their name is told by.
+    """Erased people's periods, each with what their name is told by, and restricted people's.
 
-    A log that comes late, or twice, does not bring them back, nor does a line of another day that
-    reaches into theirs.
+    A log that comes late, or twice, does not bring the erased back; nor does a line of another day that
+    reaches into theirs, or into one that is kept apart.
     """
 
     spans: list[tuple[str, str, Span]] = field(default_factory=list)  # salt, digest
+    restricted: list[Span] = field(default_factory=list)
     known: Callable[[str], Person | None] = lambda _: None
     _names: dict[tuple[str, str], bool] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, ws: Workspace) -> "Erased":
-        """Those whose days may still be written to."""
+    def of(cls, ws: Workspace, *, restricted: bool = False) -> "Erased":
+        """Those whose days may still be written to; `restricted`: what is kept apart is not made again.
+
+        (Lines that come late under a restriction are stored, and kept apart by the night.)
+        """
         with ws.state.read() as connection:
-            rows = connection.execute(select(RIGHTS).where(RIGHTS.c.deed == "erasure")).all()
+            every = connection.execute(select(RIGHTS)).all()
+        rows = [r for r in every if r.deed == "erasure"]
+        apart = [r for r in every if r.deed == "restriction" and r.state in ("done", "under way")]
         spans = [
             (r.salt, r.digest, Span.named(ws, "", r.first_day, r.last_day))
             for r in rows
             if r.salt and r.digest
         ]
-        return cls(spans, ws.people.login)
+        kept = [Span.named(ws, r.person, r.first_day, r.last_day) for r in apart if restricted]
+        return cls(spans, kept, ws.people.login)
 
     def without(self, table: pa.Table, dataset: Dataset) -> pa.Table:
         """Rows that may be stored."""
+        for span in self.restricted:
+            table = chosen(table, pc.invert(span.mask(table, dataset)))
         if not self.spans:
             return table
         for user in pc.unique(table["user"].cast(pa.string())).to_pylist():
@@ -250,3 +263,32 @@ def _may_name(file: pq.ParquetFile, group: int, person: str) -> bool:
 def _users(file: pq.ParquetFile, group: int) -> set[str | None]:
     column = file.read_row_group(group, columns=["user"], use_threads=False)["user"]
     return set(pc.unique(column.cast(pa.string())).to_pylist())
+
+
+def records(
+    connection: Connection, table: Table, person: str, first: date, last: date
+) -> list[tuple[date, dict[str, Any]]]:
+    """Rows of a state table about a person that touch a period, with their first days."""
+    begins, ends = CHECKED[table]
+    query = select(table).where(
+        table.c.person == person,
+        table.c[begins] <= last.isoformat(),
+        table.c[ends] >= first.isoformat(),
+    )
+    return [
+        (date.fromisoformat(row._mapping[begins]), dict(row._mapping))
+        for row in connection.execute(query)
+    ]
+
+
+def set_aside(
+    connection: Connection, person: str, first: date, last: date
+) -> list[tuple[int, str, date, dict[str, Any]]]:
+    """The same of rows kept apart under a restriction: their number there, table, first day and row."""
+    found = []
+    for id_, kind, text in connection.execute(select(ASIDE.c.id, ASIDE.c.kind, ASIDE.c.row)).all():
+        row: dict[str, Any] = json.loads(text)
+        begins, ends = next(days for table, days in CHECKED.items() if table.name == kind)
+        if row["person"] == person and row[begins] <= str(last) and row[ends] >= str(first):
+            found.append((id_, kind, date.fromisoformat(row[begins]), row))
+    return found

@@ -144,7 +144,7 @@ def _answer(
 ) -> None:
     """Ask all questions of a day, and write the answers of those datasets that have a writer."""
     first, last = bounds
-    method, erased = method_on(day), Erased.of(ws)
+    method, erased = method_on(day), Erased.of(ws, restricted=True)
     with Engine.of(ws) as engine:
         engine.view(EVENTS, inputs)
         for name, table in terms.tables(ws, day, policy).items():

@@ -11,6 +11,7 @@ from fairwatch.options import ROUTINE, AsJson, By, Confirm, Site, answer, look, 
 from reports.bundle import Issued, right_certified
 from reports.subject import access
 from rights import deeds, register
+from rights.found import plan as plan_of
 from rights.register import Right
 from subjects import Span, everything, whom
 from workspace import Workspace
@@ -136,7 +137,7 @@ def _span(ws: Workspace, person: str, first: datetime | None, last: datetime | N
 
 
 def _planned(ws: Workspace, deed: register.Deed, span: Span, json_: bool) -> None:
-    found = deeds.plan(ws, deed, span)
+    found = plan_of(ws, deed, span)
     if json_:
         show.as_json({**vars(found), "first_day": span.first, "last_day": span.last, "done": False})
         return

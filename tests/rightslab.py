@@ -220,7 +220,10 @@ def lifted(ws: Workspace, right: Right) -> Right:
 
 def resumed(ws: Workspace) -> list[str]:
     with ws.alone():
-        return [r.id for r in deeds.resume(ws, NOW)]
+        ended, stuck = deeds.resume(ws, NOW)
+    if stuck:
+        raise stuck[0]
+    return [r.id for r in ended]
 
 
 def purged(ws: Workspace, now: datetime) -> None:

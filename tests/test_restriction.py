@@ -29,7 +29,8 @@ from test_keys import holding, secrets
 from errors import WrongUsage
 from lake import catalogue
 from lake.datasets import DATASETS, EVENTS, PERSONAL
-from rights import deeds, register
+from rights import register
+from rights.found import plan as plan_of
 from state.tables import ASIDE, RIGHTS
 from workspace import Workspace, open_site
 
@@ -59,13 +60,13 @@ def bare(plain_site: Path, tmp_path: Path) -> Workspace:
 def test_restricted_rows_are_there_and_nobody_sees_them(ws: Workspace) -> None:
     opinion(ws, "ann")
     before, theirs, said = everything(ws), mine(ws, span(ws)), opinions(ws)
-    plan = deeds.plan(ws, "erasure", span(ws))
+    plan = plan_of(ws, "erasure", span(ws))
     one = restricted(ws, span(ws))
     assert (one.state, one.person, one.salt) == ("done", "ann", None)
     assert everything(ws, "live") == before - theirs
     assert everything(ws, "restricted") == theirs
     assert [row[0] for row in opinions(ws)] == ["cases"]
-    assert deeds.plan(ws, "erasure", span(ws)) == plan, "an erasure still finds all of it"
+    assert plan_of(ws, "erasure", span(ws)) == plan, "an erasure still finds all of it"
     sound(ws)
     derived(ws, NOW)
     assert not mine(ws, span(ws), "live")

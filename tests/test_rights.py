@@ -1,9 +1,11 @@
 """Erasing rows inside days: that person's and that period's, and nobody else's row touched."""
 
+import errno
 import shutil
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from factory import Row, again, derived, lake, page, snapshot, tunnel
@@ -38,7 +40,8 @@ from test_keys import holding, secrets
 from errors import NoKey, NotPermitted, WrongUsage
 from lake.datasets import PERSONAL
 from retention import purge
-from rights import deeds, register
+from rights import deeds, register, rewrite
+from rights.found import plan as plan_of
 from subjects import Span, whom
 from workspace import Workspace
 
@@ -74,7 +77,7 @@ def test_their_rows_go_and_no_other(who: str, kind: str, request: pytest.Fixture
     ws: Workspace = request.getfixturevalue("ws" if kind == "sealed" else "bare")
     before, theirs = everything(ws), mine(ws, span(ws, who))
     assert {row[0] for row in theirs} >= {d.name for d in PERSONAL} - {"blocked"}
-    plan = deeds.plan(ws, "erasure", span(ws, who))
+    plan = plan_of(ws, "erasure", span(ws, who))
     done = erased(ws, span(ws, who))
     assert (done.state, done.person, done.id) == ("done", None, "E-2026-0001")
     assert everything(ws) == before - theirs
@@ -137,7 +140,7 @@ def test_records_packs_and_bundles_go(ws: Workspace) -> None:
     packs = {who: opinion(ws, who) for who in ("ann", "bob")}
     other = opinion(ws, "ann", MONDAY)
     before = opinions(ws)
-    plan = deeds.plan(ws, "erasure", span(ws))
+    plan = plan_of(ws, "erasure", span(ws))
     assert plan.records == {"finding": 1, "review": 1, "cases": 1}
     assert plan.files == [str(packs["ann"].relative_to(ws.folder))]
     erased(ws, span(ws))
@@ -296,3 +299,47 @@ def test_what_reaches_over_midnight_is_not_derived_again(bare: Workspace, row: R
     erased(bare, day)
     derived(bare, NOW)
     assert not mine(bare, day)
+
+
+@pytest.mark.parametrize("deed", ["restriction", "erasure"])
+def test_one_deed_that_is_stuck_keeps_no_other_back(
+    bare: Workspace, deed: register.Deed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two deeds under way; the first meets a full disk, the second ends."""
+    lake(
+        bare,
+        [page(datetime(2026, 11, 3, 12, tzinfo=UTC), user=user) for user in ("kim", "ann")],
+        "k-0002",
+    )
+    with bare.state.change() as change:
+        for user in ("kim", "ann"):
+            register.ask(bare, change, deed, span(bare, user), "REQ", "Dora Dale", NOW)
+    whole = rewrite.take_out
+
+    def full(ws: Workspace, one: Any, of: Span, *rest: Any, **more: Any) -> None:
+        if of.person == "kim":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        whole(ws, one, of, *rest, **more)
+
+    monkeypatch.setattr(deeds, "take_out", full)
+    with bare.alone():
+        ended, stuck = deeds.resume(bare, NOW)
+    assert [(r.id[0], r.state) for r in ended] == [(deed[0].upper(), "done")]
+    assert ["stopped at the step `rewrite`" in str(error) for error in stuck] == [True]
+    monkeypatch.undo()
+    with bare.alone():
+        ended, stuck = deeds.resume(bare, NOW)
+    assert not stuck
+    assert {r.state for r in register.rights(bare)} == {"done"}
+
+
+def test_what_reaches_over_midnight_is_not_derived_into_a_restricted_day(bare: Workspace) -> None:
+    """A line of the day after that began on the restricted one is derived with the day it ended on."""
+    day = span(bare, "kim", (date(2026, 11, 3), date(2026, 11, 3)))
+    ends = datetime(2026, 11, 4, 0, 40, tzinfo=UTC)
+    lake(bare, [tunnel(ends, duration_ms=3_600_000, bytes_down=900_000, user="kim")], "k-0000")
+    lake(bare, [page(datetime(2026, 11, 3, 12, tzinfo=UTC), user="kim")], "k-0001")
+    derived(bare, NOW)
+    restricted(bare, day)
+    derived(bare, NOW)
+    assert not mine(bare, day, "live")

@@ -82,7 +82,8 @@ def dead(ws: Workspace, *words: str) -> Workspace:
 def resumed(ws: Workspace) -> Workspace:
     ws = again(ws)
     with ws.alone():
-        deeds.resume(ws, NOW)
+        _, stuck = deeds.resume(ws, NOW)
+    assert not stuck
     return ws
 
 

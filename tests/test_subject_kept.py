@@ -172,7 +172,7 @@ def test_cut_short_it_is_asked_for_again(ws: Workspace, monkeypatch: pytest.Monk
     assert not (ws.folder / "access").exists()
     assert [p for p in (ws.folder / "work").rglob("*") if p.is_file()] == []
     with ws.alone():
-        assert deeds.resume(ws, NOW) == []
+        assert deeds.resume(ws, NOW) == ([], [])
     bundle = made(again(ws))
     assert bundle.path.name == "A-2026-0002.zip"
     assert [r.state for r in register.rights(ws)] == ["under way", "done"]
