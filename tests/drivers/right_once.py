@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import holds
+from holds import standing
 from lake import catalogue, write
 from lake.ring import Ring
 from lake.write import PartWriter
@@ -38,7 +39,7 @@ WITHIN: dict[str, tuple[Any, str]] = {
     "destroy": (Ring, "destroy"),
     "scrub": (State, "scrub"),
     "sweep": (write, "sweep"),
-    "remove": (holds, "remove"),
+    "remove": (standing, "remove"),
 }
 
 
