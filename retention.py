@@ -7,29 +7,27 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 from sqlalchemy import func, select
 from sqlalchemy.exc import DatabaseError
 
-from clock import believe_clock, refuse_the_past
+from clock import believe_clock
 from config.settings import Retention
-from errors import CannotWrite, NoKey, Overdue, UnsafeDeletion
-from holds import holder, holds, settle, top_up
+from errors import CannotWrite, Overdue, UnsafeDeletion
+from holds import settle, top_up
 from lake import catalogue
 from lake.age import due, first_day_kept
-from lake.datasets import CLOCKED, DATASETS, STORES, Store
+from lake.datasets import CLOCKED, STORES
 from lake.files import remove, sha256
-from lake.keys import spent
-from lake.witness.bound import Closed
-from lake.witness.look import Opener, files, iso_days, look
-from lake.witness.site import Verification, sentence, store_of, verify_site
+from lake.witness.look import files, iso_days, look
+from lake.witness.site import Verification, sentence, store_of
 from lake.write import instant, sweep
 from state.tables import METADATA
 from subjects import KEPT
+from verification import configuration, keep_days, opener, spent_keys, store_limit, verify
 from workspace import Workspace
 
 __all__ = [
-    "STEPS", "Decision", "Item", "Purge", "Run", "Verification", "inventory", "keep_days", "plan",
+    "STEPS", "Decision", "Item", "Purge", "Run", "Verification", "inventory", "plan",
     "planned", "purge", "sentence", "unfinished", "verify",
 ]  # fmt: skip
 ITEMS_AN_ACT = 500
@@ -86,12 +84,6 @@ class Run:
         return self.now.astimezone(UTC).isoformat()
 
 
-def keep_days(retention: Retention, key: str) -> int | None:
-    """Days a retention key allows; None is one calendar year."""
-    found: int | None = getattr(retention, key)
-    return found
-
-
 def plan(items: Iterable[Item], retention: Retention, now: datetime) -> list[Decision]:
     """Decide for each item, with the reason; pure: the same arguments give the same plan."""
     today = now.astimezone(UTC).date()
@@ -121,12 +113,12 @@ def inventory(ws: Workspace, now: datetime) -> list[Item]:
         Item("ledger", str(path.relative_to(ws.folder)), _segment_start(path), 0, "segment")
         for path in ws.ledger.segments()
     ]
-    configuration = _configuration(ws)
+    written = configuration(ws)
     for relative, path in files(ws.folder):
-        store = store_of(relative, configuration)
+        store = store_of(relative, written)
         if store is None or store.goes != "file":
             continue
-        seen = look(path, store, date.min, now.astimezone(UTC).date(), _opener(ws))
+        seen = look(path, store, date.min, now.astimezone(UTC).date(), opener(ws))
         if seen.oldest:
             items.append(Item(store.name, relative, seen.oldest, seen.rows, "file"))
     return items
@@ -303,67 +295,6 @@ STEPS: tuple[tuple[str, Callable[[Run], None]], ...] = (
 """A purge from its first word to its last; each step may be done again after a kill."""
 
 
-def verify(ws: Workspace, now: datetime) -> Verification:
-    """Look into every file under the site folder for event times older than its limit.
-
-    Raises UnsafeDeletion under a clock behind what is known: it would call overdue data young.
-    """
-    refuse_the_past(ws, now)
-    with ws.state.read() as connection:
-        live = [p for name in DATASETS for p in catalogue.parts(connection, name)]
-    ws.keys.require(part.key for part in live)
-    limits = {s.name: _store_limit(s, ws.settings.retention, now) for s in STORES}
-    found = verify_site(ws.folder, now, limits, _configuration(ws), _opener(ws))
-    over = [f"keys/ring.db: the key {id_} of a day that is over" for id_ in spent_keys(ws, now)]
-    found = _with(found, "keys", over) if over else found
-    strays = _strays(ws)
-    return _with(found, "holds", strays) if strays else found
-
-
-def _strays(ws: Workspace) -> list[str]:
-    """Files under holds/ that belong to no hold in force: no reason keeps them."""
-    in_force = {h.id for h in holds(ws, in_force=True)}
-    with ws.state.read() as connection:
-        known = {p.path for p in catalogue.in_state(connection, "held") if holder(p) in in_force}
-    return [
-        f"{relative}: of no legal hold in force"
-        for relative, _ in files(ws.folder)
-        if relative.startswith("holds/") and relative not in known
-    ]
-
-
-def _opener(ws: Workspace) -> Opener:
-    """How the witness opens a partition: by its day's key, which may be gone for good."""
-
-    def opened(path: Path) -> pq.ParquetFile:
-        try:
-            return ws.keys.open(path)
-        except NoKey as error:
-            raise Closed(f"no key (destroyed): {error}") from None
-
-    return opened
-
-
-def spent_keys(ws: Workspace, now: datetime) -> list[str]:
-    """Day keys nobody needs any more by the catalogue and by what is kept how long."""
-    first = {
-        name: first_day_kept(now, keep_days(ws.settings.retention, dataset.keep))
-        for name, dataset in DATASETS.items()
-    }
-    in_force = {h.id for h in holds(ws, in_force=True)}
-    with ws.state.read() as connection:
-        return spent(connection, ws.keys.ring, first, in_force)
-
-
-def _with(found: Verification, store: str, over: Sequence[str]) -> Verification:
-    """A look that also found these, which are overdue in a store."""
-    stores = [
-        replace(s, overdue_rows=s.overdue_rows + len(over)) if s.store == store else s
-        for s in found.stores
-    ]
-    return replace(found, stores=stores, overdue=[*found.overdue, *over])
-
-
 def unfinished(ws: Workspace) -> list[str]:
     """Purges that said what they would do and never that it was done, oldest first."""
     open_: list[str] = []
@@ -389,12 +320,6 @@ def _condemned(ws: Workspace) -> list[str]:
         return [part.path for part in catalogue.in_state(connection, "purging")]
 
 
-def _configuration(ws: Workspace) -> set[str]:
-    """Files written by hand, relative to the site; one outside it is nobody's to look into."""
-    inside = [p for p in ws.config_files if p.is_relative_to(ws.folder)]
-    return {str(p.relative_to(ws.folder)) for p in inside}
-
-
 def _keys() -> dict[str, str]:
     """The retention key of each store and of each state table."""
     return {
@@ -403,13 +328,9 @@ def _keys() -> dict[str, str]:
     }
 
 
-def _store_limit(store: Store, retention: Retention, now: datetime) -> date:
-    return first_day_kept(now, keep_days(retention, store.keep) if store.keep else None)
-
-
 def _limits(ws: Workspace, now: datetime) -> dict[str, str]:
     retention = ws.settings.retention
-    return {s.name: _store_limit(s, retention, now).isoformat() for s in STORES if s.keep}
+    return {s.name: store_limit(s, retention, now).isoformat() for s in STORES if s.keep}
 
 
 def _aged_rows(connection: Any) -> list[Item]:

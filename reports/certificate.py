@@ -19,7 +19,8 @@ from lake.witness.site import Verification
 from proofs.note import stamp
 from reports import checkpoints
 from reports.render import version
-from retention import Decision, keep_days, planned
+from retention import Decision, planned
+from verification import keep_days
 from workspace import Workspace
 
 NO_BACKUPS = (

@@ -16,8 +16,8 @@ from reports.render import MONTHS, render
 from reports.subject_looks import BY_NAME, ECHOES, EVERYBODY, TEAM, Look
 from reports.subject_records import Records
 from reports.subject_rows import Gathered, Told
-from retention import keep_days
 from rights.register import Right
+from verification import keep_days
 from workspace import Workspace
 
 ROWS = {

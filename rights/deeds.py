@@ -16,7 +16,6 @@ from holds import top_up
 from lake import catalogue
 from lake.files import remove, sha256
 from lake.write import sweep
-from retention import spent_keys
 from rights import register
 from rights.found import OPINIONS, files_of, refuse_open_cases, refuse_twice, states, told_of
 from rights.register import Right
@@ -24,6 +23,7 @@ from rights.rewrite import RESTRICTED, days, put_back, take_out
 from state.store import Change
 from state.tables import ASIDE, CASE, FINDING, METADATA, PACK, RIGHTS
 from subjects import Span, records, refuse_self, set_aside
+from verification import spent_keys
 from workspace import Workspace
 
 ITEMS_AN_ACT = 500

@@ -19,15 +19,35 @@ MAY_IMPORT: dict[str, set[str]] = {
     "clock": {"lake", "workspace", "errors"},
     "subjects": {"lake", "state", "workspace", "config", "errors"},  # whose rows
     "holds": {"subjects", "lake", "state", "workspace", "errors"},
-    "rights": {"retention", "holds", "subjects", "lake", "state", "workspace", "config", "errors"},
+    "rights": {
+        "verification",
+        "holds",
+        "subjects",
+        "lake",
+        "state",
+        "workspace",
+        "config",
+        "errors",
+    },
     "ingest": {"subjects", "lake", "state", "workspace", "config", "errors"},
     "analytics": {"subjects", "lake", "state", "workspace", "config", "errors"},
     "reports": {
         *("analytics", "retention", "proofs"),  # a certificate is a report on a purge
-        *("rights", "holds", "subjects"),
+        *("rights", "holds", "subjects", "verification"),
         *("lake", "state", "workspace", "config", "errors"),
     },
-    "retention": {"clock", "holds", "subjects", "lake", "state", "workspace", "config", "errors"},
+    "verification": {"clock", "holds", "lake", "workspace", "config", "errors"},
+    "retention": {
+        "verification",
+        "clock",
+        "holds",
+        "subjects",
+        "lake",
+        "state",
+        "workspace",
+        "config",
+        "errors",
+    },
     "jobs": {
         "ingest",
         "analytics",
@@ -42,7 +62,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "scheduler": {"jobs", "reports", "clock", "state", "workspace", "errors"},
     "fairwatch": {
         *("scheduler", "jobs", "ingest", "analytics", "reports", "retention"),
-        *("rights", "holds", "subjects"),
+        *("rights", "holds", "subjects", "verification"),
         *("proofs", "clock", "lake", "state", "workspace", "config", "errors"),
     },
 }
