@@ -7,7 +7,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.formats.alike import Alike, Signs, pairs
+from ingest.formats.alike import Alike, Marks, pairs
 from ingest.formats.block import Block, beside
 from ingest.formats.lines import clean
 from ingest.formats.pairs import Pairs, Syntax
@@ -43,10 +43,10 @@ URL = st.one_of(
 @given(st.lists(st.one_of(LINE, st.just("no pairs")), min_size=1, max_size=40))
 def test_pairs_of_lines_alike(lines: list[str]) -> None:
     block = clean(Block("".join(f"{line}\n" for line in lines).encode()))
-    signs, one_by_one = Signs(block, Syntax()), Pairs(block, Syntax())
-    if signs.odd:
+    marks, one_by_one = Marks(block, Syntax()), Pairs(block, Syntax())
+    if marks.odd:
         return
-    alike = Alike(block, Syntax(), signs)
+    alike = Alike(block, Syntax(), marks)
     assert alike.keys() == one_by_one.keys()
     for key in alike.keys() | {"nokey"}:
         mine, theirs = alike.column(key), one_by_one.column(key)
