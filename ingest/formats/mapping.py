@@ -143,8 +143,9 @@ def holds(columns: Named, condition: Condition) -> Mask:
     """Which records a condition is true of: all its columns have one of the words."""
     result = np.ones(len(columns), bool)
     for name, words in condition.items():
-        column = columns.column(name)
-        result &= _has(column, words, len(columns))
+        result &= _has(columns.column(name), words, len(columns))
+        if not result.any():  # what no record is asked for need not be made
+            break
     return result
 
 
@@ -401,13 +402,11 @@ def field(
 
 
 def _taken(named: Named, take: Take, ask: Asked) -> pa.DictionaryArray | None:
-    if take.from_:
-        columns = [c for name in take.from_ if (c := ask(name)) is not None]
-        if not columns:
-            return None
-        column = first_of(columns)
-    else:
-        column = constant(take.value or None, len(named))
+    column = (
+        _said_first(take.from_, ask) if take.from_ else constant(take.value or None, len(named))
+    )
+    if column is None:
+        return None
     if take.match:
         found = pc.extract_regex(column.dictionary, pattern=grouped(take.match))
         column = codes_to_text(column.indices, filled(found.field("x")))
@@ -425,6 +424,17 @@ def _taken(named: Named, take: Take, ask: Asked) -> pa.DictionaryArray | None:
         mask = holds(named, take.when)
         column = column.take(pa.array(np.arange(len(column)), mask=~mask))
     return column
+
+
+def _said_first(names: Sequence[str], ask: Asked) -> pa.DictionaryArray | None:
+    """The first of several columns that says something; those behind one that always does are not made."""
+    found: list[pa.DictionaryArray] = []
+    for name in names:
+        if (column := ask(name)) is not None:
+            found = [first_of([*found, column])]
+            if not found[0].null_count:
+                break
+    return found[0] if found else None
 
 
 def _numbers(named: Named, takes: Sequence[Take], count: int) -> pa.Array:
