@@ -144,9 +144,9 @@ class Enricher:
         time = rows["time"].to_numpy()
         day = time // DAY_MS
         stretch = np.searchsorted(self.classifier.starts, day, side="right")
-        if len(same := np.unique(stretch)) > 1:
+        if stretch.min() < stretch.max():
             # Other lists hold for some of these days than for others.
-            for one in same:
+            for one in np.unique(stretch):
                 part = Parsed(rows.filter(pa.array(stretch == one)))
                 result.add(self.days(part, source, file, first_line))
             return result

@@ -438,7 +438,7 @@ class _Reading:
                 due = Place.of(stream, taken + len(self._waiting))
                 self._committed = stream.offset
             if due is not None and taken == due.pieces:
-                # Those after it are parsed meanwhile.
+                # The pieces after these are parsed meanwhile.
                 self._enter(due, "", final=False, advanced=True)
                 self.batch.commit()
                 due = None
