@@ -8,15 +8,17 @@ from analytics.derive import derive, local_days
 from analytics.questions import Week
 from analytics.record import judge
 from clock import believe_clock
-from errors import JobFailed, UnreadableInput
+from errors import Damaged, JobFailed, NoKey, UnreadableInput
+from holds import holds, missing, refuse_unreviewed, settle, top_up
 from ingest.discover import discover
 from ingest.merge import merge
 from ingest.run import ingest
 from reports import checkpoints, mail
-from reports.bundle import purge_certified
+from reports.bundle import purge_certified, right_certified
 from reports.reviews import open_matters
 from reports.weekly import index, weekly
 from retention import sentence, verify
+from rights.deeds import resume
 from workspace import Workspace
 
 FINDING_WEEKS = 3
@@ -70,6 +72,32 @@ def _findings(ws: Workspace, now: datetime) -> str:
     return f"{waiting} matters to look at in {len(weeks)} weeks{closed}"
 
 
+def _rights(ws: Workspace, now: datetime) -> str:
+    """Certified like one that was never cut short."""
+    ended, stuck = resume(ws, now)
+    for one in ended:
+        if one.state == "done":
+            right_certified(ws, one, now).refuse_undelivered()
+    told = ", ".join(f"{r.id} ({r.deed}, {r.state})" for r in ended)
+    if stuck:
+        raise JobFailed("\n".join([*([f"gone on with: {told}"] if told else []), *map(str, stuck)]))
+    return f"gone on with: {told}" if told else "no request was cut short, nothing came late"
+
+
+def _holds(ws: Workspace, now: datetime) -> str:
+    settle(ws, now)
+    failed = top_up(ws, now)
+    if failed:
+        raise NoKey("\n".join(f"{path}: {why}" for path, why in failed.items()))
+    if lost := missing(ws):
+        raise Damaged(
+            f"Copies under a legal hold are gone from the disk: {', '.join(lost)}. Put them back from a backup."
+        )
+    refuse_unreviewed(ws, now)
+    standing = holds(ws, in_force=True)
+    return f"{len(standing)} legal holds in force, all copied and reviewed in time"
+
+
 def _purge(ws: Workspace, now: datetime) -> str:
     done, issued = purge_certified(ws, now)
     index(ws)
@@ -104,8 +132,10 @@ def _weekly(ws: Workspace, now: datetime) -> str:
 
 
 INGEST = Step("ingest", "read what is new in the configured sources", _ingest)
+RIGHTS = Step("rights", "go on with erasures and restrictions; keep apart what came late", _rights)
 ACTIVITY = Step("activity", "derive intervals, daily sums and feed rhythm", _activity)
 FINDINGS = Step("findings", "judge the last weeks by the policy", _findings)
+HOLDS = Step("holds", "copy what is new under legal holds; name those nobody reviewed", _holds)
 PURGE = Step("purge", "remove what is past its limit, and certify it", _purge)
 VERIFY = Step("verify", "look into every file for what is overdue", _verify)
 CHECKPOINT = Step("checkpoint", "sign the ledger and hand that outside", _checkpoint)
@@ -116,8 +146,8 @@ JOBS: dict[str, Job] = {
     for job in (
         Job(
             "nightly",
-            "ingest → activity → findings → purge → verify → checkpoint",
-            (INGEST, ACTIVITY, FINDINGS, PURGE, VERIFY, CHECKPOINT),
+            "ingest → rights → activity → findings → holds → purge → verify → checkpoint",
+            (INGEST, RIGHTS, ACTIVITY, FINDINGS, HOLDS, PURGE, VERIFY, CHECKPOINT),
             "nightly",
         ),
         Job(

@@ -1,7 +1,8 @@
 """The year: what is due, why, its removal, and the fresh look that alone may say it is gone."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,8 @@ class Run:
     now: datetime
     chosen: list[Item]
     confirmed: bool = False
+    held: Mapping[str, str] = field(default_factory=dict)
+    """What a legal hold has no copy of yet, partitions and tables, and why: it stays."""
     verification: Verification | None = None
 
     @property
@@ -179,9 +182,10 @@ def purge(
 def _choose(run: Run) -> None:
     """What is due, unless the clock or the settings would delete what nobody expects."""
     believe_clock(run.ws, run.now, confirmed=run.confirmed)
-    settle(run.ws, run.now)
-    held = top_up(run.ws, run.now)
-    decisions = [_spared(d, held) for d in planned(run.ws, run.now)]
+    with suppress(Overdue):  # the look names what is left of it; everything else goes on time
+        settle(run.ws, run.now)
+    run.held = top_up(run.ws, run.now)
+    decisions = [_spared(d, run.held) for d in planned(run.ws, run.now)]
     _guard_share(run.ws, decisions, run.confirmed)
     run.chosen = [_sealed(run.ws, d.item) for d in decisions if d.remove]
 
@@ -214,7 +218,7 @@ def _mark(run: Run) -> None:
         catalogue.condemn(change.connection, [i.name for i in partitions])
         for item in partitions:
             catalogue.bury(change.connection, item.store, [item.name.split("/")[2]], run.id)
-        gone = _delete_rows(change, run.ws, run.now)
+        gone = _delete_rows(change, run.ws, run.now, run.held)
         rows = {table: count for table, count in gone.items() if count}
         change.act("purge marks", time=run.now, actor=run.ws.actor, purge=run.id, rows=rows)
     run.chosen = [replace(i, rows=gone[i.name]) if i.kind == "row" else i for i in run.chosen]
@@ -427,10 +431,12 @@ def _aged_rows(connection: Any) -> list[Item]:
     return items
 
 
-def _delete_rows(change: Any, ws: Workspace, now: datetime) -> dict[str, int]:
-    """Delete what is due of each state table; rows deleted by table."""
+def _delete_rows(
+    change: Any, ws: Workspace, now: datetime, held: Mapping[str, str]
+) -> dict[str, int]:
+    """Delete what is due of each state table, but those a hold has yet to copy; rows by table."""
     gone = {}
-    for clock in CLOCKED:
+    for clock in (c for c in CLOCKED if c.table not in held):
         table = METADATA.tables[clock.table]
         limit = first_day_kept(now, keep_days(ws.settings.retention, clock.keep))
         column = table.c[clock.column]

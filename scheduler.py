@@ -126,8 +126,10 @@ def _take_up(ws: Workspace, now: datetime) -> None:
         )
 
 
-OFFICERS = ("purge", "verify")
+OFFICERS = ("purge", "verify", "holds", "rights")
 """Steps whose failure the data protection officer hears of as well."""
+ANEW = ("holds",)
+"""Steps whose alarm is mailed again when it says something else: another hold nobody reviewed."""
 
 
 def alarm(ws: Workspace, key: str, message: str, now: datetime) -> None:
@@ -136,8 +138,8 @@ def alarm(ws: Workspace, key: str, message: str, now: datetime) -> None:
     What was not deleted in time is the data protection officer's matter, too.
     """
     with ws.state.read() as connection:
-        raised = connection.execute(select(ALARM.c.key).where(ALARM.c.key == key)).scalar()
-    if raised:
+        raised = connection.execute(select(ALARM.c.message).where(ALARM.c.key == key)).scalar()
+    if raised is not None and (key not in ANEW or raised == message):
         return
     if ws.settings.mail is not None:
         subject = f"Fairwatch: {key} failed at {ws.settings.organisation.name}"
@@ -148,6 +150,7 @@ def alarm(ws: Workspace, key: str, message: str, now: datetime) -> None:
         except MailFailed:
             return  # not raised, so that the next night tries again; `status` shows the failure
     with suppress(OSError, SQLAlchemyError), ws.state.change() as change:
+        change.execute(ALARM.delete().where(ALARM.c.key == key))
         change.execute(ALARM.insert().values(key=key, raised=_stamp(now), message=message))
 
 

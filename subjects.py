@@ -2,22 +2,30 @@
 
 import hashlib
 import hmac
-from collections.abc import Iterator
-from dataclasses import dataclass
+import json
+import unicodedata
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table, select
 
 from config.hours import day_bounds
-from errors import NoSuchThing, WrongUsage
+from config.logins import normalised
+from config.people import Person
+from errors import NoSuchThing, NotPermitted, WrongUsage
 from lake import catalogue
 from lake.catalogue import Part
 from lake.datasets import PERSONAL, Dataset
+from state.tables import ASIDE, CASE, FINDING, REVIEW, RIGHTS
 from workspace import Workspace
 
+CHECKED = {CASE: ("first_day", "last_day"), FINDING: ("first_day", "last_day"), REVIEW: ("first_day", "first_day")}  # fmt: skip
+"""State tables that tell of a person, and their first and last day."""
 KEPT = ("live", "restricted")
 """States of partitions whose rows are the person's own data; a hold's copies are the owner's."""
 
@@ -72,6 +80,67 @@ def digest_of(user: str, salt: str) -> str:
     return hmac.new(bytes.fromhex(salt), user.encode(), hashlib.sha256).hexdigest()
 
 
+@dataclass
+class Erased:
+    """Erased people's periods, each with what their name is told by, and restricted people's.
+
+    A log that comes late, or twice, does not bring the erased back; nor does a line of another day that
+    reaches into theirs, or into one that is kept apart.
+    """
+
+    spans: list[tuple[str, str, Span]] = field(default_factory=list)  # salt, digest
+    restricted: list[Span] = field(default_factory=list)
+    known: Callable[[str], Person | None] = lambda _: None
+    _names: dict[tuple[str, str], bool] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, ws: Workspace, *, restricted: bool = False) -> "Erased":
+        """Those whose days may still be written to; `restricted`: what is kept apart is not made again.
+
+        (Lines that come late under a restriction are stored, and kept apart by the night.)
+        """
+        with ws.state.read() as connection:
+            every = connection.execute(select(RIGHTS)).all()
+        rows = [r for r in every if r.deed == "erasure"]
+        apart = [r for r in every if r.deed == "restriction" and r.state in ("done", "under way")]
+        spans = [
+            (r.salt, r.digest, Span.named(ws, "", r.first_day, r.last_day))
+            for r in rows
+            if r.salt and r.digest
+        ]
+        kept = [Span.named(ws, r.person, r.first_day, r.last_day) for r in apart if restricted]
+        return cls(spans, kept, ws.people.login)
+
+    def without(self, table: pa.Table, dataset: Dataset) -> pa.Table:
+        """Rows that may be stored."""
+        for span in self.restricted:
+            table = chosen(table, pc.invert(span.mask(table, dataset)))
+        if not self.spans:
+            return table
+        for user in pc.unique(table["user"].cast(pa.string())).to_pylist():
+            for salt, digest, span in self.spans:
+                if user is not None and self._is(user, salt, digest):
+                    mine = replace(span, person=user).mask(table, dataset)
+                    table = chosen(table, pc.invert(mine))
+        return table
+
+    def _is(self, user: str, salt: str, digest: str) -> bool:
+        key = (user, salt)
+        found = self._names.get(key)
+        if found is None:
+            found = any(digest_of(name, salt) == digest for name in self._forms(user))
+            if len(self._names) > 1_000_000:
+                self._names.clear()
+            self._names[key] = found
+        return found
+
+    def _forms(self, user: str) -> set[str]:
+        """What a line's name may have been stored as: who left people.csv comes back as the log says it."""
+        if self.known(user) is not None:
+            return {user}
+        return {user, user.casefold(), normalised(user).account}
+
+
 def whom(ws: Workspace, text: str) -> str:
     """The name a person's rows are stored under. Raises NoSuchThing.
 
@@ -93,6 +162,41 @@ def whom(ws: Workspace, text: str) -> str:
         f"{text!r} is not in {ws.settings.people}, and no row is stored under that name. Give the name "
         f"of the column `user`; `fairwatch who` finds it."
     )
+
+
+def name_of(text: str, option: str) -> str:
+    """A person's name as it was typed, in plain letters; raises WrongUsage."""
+    # What looks the same is the same: one form of accents, no invisible characters.
+    plain = unicodedata.normalize("NFKC", text)
+    name = " ".join("".join(c for c in plain if c.isprintable() or c.isspace()).split())
+    if len(name) < 2:
+        raise WrongUsage(f"{option}: found {text!r}; expected the name of the person who acts.")
+    return name
+
+
+def same_person(ws: Workspace, one: str, other: str) -> bool:
+    """Whether two names are one person: as written, or by the list of people."""
+    return bool(_names(ws, one) & _names(ws, other))
+
+
+def _names(ws: Workspace, name: str) -> set[str]:
+    """A name, and what else the person of that user, name or e-mail goes by."""
+    known = {name.casefold()}
+    for row in ws.people.rows:
+        others = {" ".join(t.split()).casefold() for t in (row.user, row.name, row.email) if t}
+        if name.casefold() in others:
+            known |= others
+    return known
+
+
+def refuse_self(ws: Workspace, person: str, name: str, option: str) -> str:
+    """The name of somebody who acts on a person's data, and is not that person. Raises NotPermitted."""
+    acts = name_of(name, option)
+    if same_person(ws, acts, person):
+        raise NotPermitted(
+            f"{option}: nobody decides about their own data; it is about {person!r}."
+        )
+    return acts
 
 
 def everything(ws: Workspace, person: str, now: datetime) -> Span:
@@ -118,9 +222,19 @@ def rows(ws: Workspace, part: Part, dataset: Dataset, span: Span) -> Iterator[pa
         for group in range(file.num_row_groups):
             if _may_name(file, group, span.person):
                 table = whole(file.read_row_group(group, use_threads=False), dataset)
-                mine = table.filter(span.mask(table, dataset))
+                mine = chosen(table, span.mask(table, dataset))
                 if mine.num_rows:
                     yield mine
+
+
+def chosen(table: pa.Table, mask: pa.Array | pa.ChunkedArray) -> pa.Table:
+    """The rows of a mask, without words only other rows use: Parquet would write them all the same."""
+    table = table.filter(mask)
+    for at, name in enumerate(table.schema.names):
+        if pa.types.is_dictionary(table.schema.field(at).type):
+            column = table[name].cast(pa.string()).dictionary_encode()
+            table = table.set_column(at, table.schema.field(at), column)
+    return table
 
 
 def count(ws: Workspace, part: Part, dataset: Dataset, span: Span) -> int:
@@ -149,3 +263,32 @@ def _may_name(file: pq.ParquetFile, group: int, person: str) -> bool:
 def _users(file: pq.ParquetFile, group: int) -> set[str | None]:
     column = file.read_row_group(group, columns=["user"], use_threads=False)["user"]
     return set(pc.unique(column.cast(pa.string())).to_pylist())
+
+
+def records(
+    connection: Connection, table: Table, person: str, first: date, last: date
+) -> list[tuple[date, dict[str, Any]]]:
+    """Rows of a state table about a person that touch a period, with their first days."""
+    begins, ends = CHECKED[table]
+    query = select(table).where(
+        table.c.person == person,
+        table.c[begins] <= last.isoformat(),
+        table.c[ends] >= first.isoformat(),
+    )
+    return [
+        (date.fromisoformat(row._mapping[begins]), dict(row._mapping))
+        for row in connection.execute(query)
+    ]
+
+
+def set_aside(
+    connection: Connection, person: str, first: date, last: date
+) -> list[tuple[int, str, date, dict[str, Any]]]:
+    """The same of rows kept apart under a restriction: their number there, table, first day and row."""
+    found = []
+    for id_, kind, text in connection.execute(select(ASIDE.c.id, ASIDE.c.kind, ASIDE.c.row)).all():
+        row: dict[str, Any] = json.loads(text)
+        begins, ends = next(days for table, days in CHECKED.items() if table.name == kind)
+        if row["person"] == person and row[begins] <= str(last) and row[ends] >= str(first):
+            found.append((id_, kind, date.fromisoformat(row[begins]), row))
+    return found

@@ -20,12 +20,14 @@ from lake.datasets import (
     BLOCKED,
     EVENTS,
     FEED,
+    PERSONAL,
     SIGNS,
     TALLY,
     USAGE,
     Dataset,
 )
 from lake.write import PartWriter, replace_day
+from subjects import Erased
 from workspace import Workspace
 
 LEAD = timedelta(hours=1)
@@ -142,7 +144,7 @@ def _answer(
 ) -> None:
     """Ask all questions of a day, and write the answers of those datasets that have a writer."""
     first, last = bounds
-    method = method_on(day)
+    method, erased = method_on(day), Erased.of(ws, restricted=True)
     with Engine.of(ws) as engine:
         engine.view(EVENTS, inputs)
         for name, table in terms.tables(ws, day, policy).items():
@@ -162,5 +164,6 @@ def _answer(
         for dataset in DERIVED:
             for group in engine.groups(dataset.name, dataset, **given):
                 if dataset.name in writers:
-                    writers[dataset.name].write(group)
+                    kept = erased.without(group, dataset) if dataset in PERSONAL else group
+                    writers[dataset.name].write(kept)
             engine.drop(*SPENT.get(dataset.name, ()))

@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -225,6 +226,23 @@ class Retention(Model):
     ledger: Keep = None
     certificates: Keep = None
     largest_share: float = Field(0.5, gt=0, le=1)
+
+    @property
+    def access(self) -> int | None:
+        """A bundle for the person concerned holds rows of every kind: due when the longest kept is."""
+        return _longest(
+            getattr(self, n) for n, f in type(self).model_fields.items() if f.annotation != float
+        )
+
+    @property
+    def rights(self) -> int | None:
+        """A request is on record until no line that it is about can be stored any more."""
+        return _longest((self.events, self.activity, self.usage, self.findings))
+
+
+def _longest(kept: Iterable[int | None]) -> int | None:
+    days = [*kept]
+    return None if None in days else max(d for d in days if d is not None)
 
 
 class Mail(Model):

@@ -10,7 +10,7 @@ from analytics.finding import Finding
 from analytics.rivals import RULES, RivalRow
 from errors import BadConfiguration, UnreadableInput
 from fairwatch import check, show
-from fairwatch.status import Status
+from fairwatch.status import UNREVIEWED, Status
 from ingest.formats import Format
 from ingest.run import Counts, FileReport
 from reports.reviews import Standing
@@ -183,6 +183,9 @@ def show_status(ws: Workspace, found: Status, now: datetime, json_: bool) -> Non
         if source.clock:
             show.say(f"CLOCK of {source.source}: {source.clock}")
     for alarm in found.alarms:
-        show.say(f"ALARM {alarm}")
+        show.red(f"ALARM {alarm}")
     for entry in found.overdue:
-        show.say(f"OVERDUE {entry}")
+        show.red(f"OVERDUE {entry}")
+    for held in found.holds:
+        say = show.red if held.startswith(UNREVIEWED) else show.say
+        say(f"HOLD {held}")

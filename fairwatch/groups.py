@@ -13,6 +13,7 @@ import scheduler
 from errors import Overdue
 from fairwatch import answers, doctor, place, show
 from fairwatch.findings import findings_app
+from fairwatch.holds import hold_app
 from fairwatch.keys import keys_app
 from fairwatch.lists import lists_app
 from fairwatch.options import (
@@ -32,6 +33,7 @@ from fairwatch.options import (
 )
 from fairwatch.people import people_app
 from fairwatch.proving import ledger_app
+from fairwatch.subject import subject_app
 from lake.files import sha256
 from reports import bundle, cases, certificate, evidence, mail
 from reports.weekly import index, weekly
@@ -51,6 +53,8 @@ GROUPS = {
     "keys": keys_app,
     "lists": lists_app,
     "people": people_app,
+    "hold": hold_app,
+    "subject": subject_app,
 }
 
 

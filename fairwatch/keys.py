@@ -13,6 +13,7 @@ from fairwatch import place, show
 from fairwatch.options import AsJson, Site, look, opened
 from lake import catalogue
 from lake.datasets import DATASETS
+from lake.keys import HOLD
 from lake.master import name_of, parsed, written
 from workspace import Workspace
 
@@ -32,6 +33,7 @@ class Standing:
     copied: str | None
     ring: str
     day_keys: int
+    hold_keys: int
     oldest: str | None
     newest: str | None
     sealed_parts: int
@@ -40,7 +42,8 @@ class Standing:
 
 def standing(ws: Workspace) -> Standing:
     """How the site's keys stand, without asking for the master key."""
-    master, keys = ws.keys.ring.master(), ws.keys.ring.day_keys()
+    master, every = ws.keys.ring.master(), ws.keys.ring.day_keys()
+    keys = [key for key in every if key.dataset != HOLD]
     with ws.state.read() as connection:
         parts = [p for name in DATASETS for p in catalogue.parts(connection, name)]
     sealed = sum(p.key is not None for p in parts)
@@ -52,6 +55,7 @@ def standing(ws: Workspace) -> Standing:
         copied=datetime.fromtimestamp(copied, UTC).date().isoformat() if copied else None,
         ring=str(ws.keys.ring.path),
         day_keys=len(keys),
+        hold_keys=len(every) - len(keys),
         oldest=min((k.day for k in keys), default=None),
         newest=max((k.day for k in keys), default=None),
         sealed_parts=sealed,

@@ -26,6 +26,18 @@ def warn(text: str) -> None:
     print(_printable(text, "\n"), file=sys.stderr)
 
 
+def red(text: str) -> None:
+    """Lines somebody has to act on: red on a terminal."""
+    if not sys.stdout.isatty():
+        say(text)
+        return
+    from rich.console import Console
+
+    Console(markup=False, emoji=False, highlight=False).print(
+        _printable(text, "\n"), style="bold red"
+    )
+
+
 def as_json(value: Any) -> None:
     """One JSON document on standard output."""
     print(json_text(value, indent=1))

@@ -8,11 +8,14 @@ from sqlalchemy import func, select
 
 from analytics.feed import deliveries
 from analytics.questions import feed_gaps, feed_shifts
+from holds import Hold, holds
 from lake import catalogue
 from lake.write import instant
 from retention import planned, unfinished
 from state.tables import ALARM, FILE, RUN
 from workspace import Workspace
+
+UNREVIEWED = "REVIEW OVERDUE"
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Status:
     sources: list[SourceState]
     alarms: list[str]
     overdue: list[str]
+    holds: list[str]
     first_event: str | None
     last_event: str | None
 
@@ -84,6 +88,7 @@ def status(ws: Workspace, now: datetime) -> Status:
         ],
         alarms=[f"{a.key}: {a.message}" for a in alarms],
         overdue=_overdue(ws, now),
+        holds=[_hold(h, now) for h in holds(ws, in_force=True)],
         first_event=_iso(span[0]) if span else None,
         last_event=_iso(span[1]) if span else None,
     )
@@ -97,6 +102,12 @@ def _overdue(ws: Workspace, now: datetime) -> list[str]:
         f"`fairwatch retention purge`"
         for when in unfinished(ws)
     ]
+
+
+def _hold(one: Hold, now: datetime) -> str:
+    """A hold in force; one nobody reviewed in time begins with what has to be done."""
+    told = f"{one.id}, {one.reason}, {one.owner} answers for it, to be reviewed by {one.review}"
+    return f"{UNREVIEWED}: {told}" if one.overdue(now) else told
 
 
 def _recent_gaps(ws: Workspace, now: datetime, span: Sequence[int] | None) -> dict[str, list[str]]:

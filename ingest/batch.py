@@ -15,6 +15,7 @@ from lake import catalogue
 from lake.catalogue import Part
 from state.store import Change
 from state.tables import FILE, STREAM
+from subjects import KEPT
 from workspace import Workspace
 
 FILES = 500
@@ -138,10 +139,14 @@ class Batch:
         self._marks.setdefault(head, {})[stream] = list(marks)
 
     def parts(self) -> list[Part]:
-        """The events of the lake as of the last commit."""
+        """The events of the lake as of the last commit, those of restricted people among them.
+
+        A line that is kept apart is in the lake already: it is neither new nor the end of a run.
+        """
         if self._parts is None:
             with self.ws.state.read() as connection:
-                self._parts = catalogue.parts(connection, "events")
+                found = [catalogue.parts(connection, "events", state=s) for s in KEPT]
+                self._parts = [part for parts in found for part in parts]
         return self._parts
 
     def hold(self, tables: Sequence[Held]) -> None:

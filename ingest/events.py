@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from itertools import repeat
 from typing import Any
 
@@ -10,15 +11,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from config.method import methods
+from config.method import Method, changes, method_on
 from ingest.classify import OTHER, UNNAMED, Class, Classifier, path_role
-from ingest.erased import Erased
 from ingest.formats.arrays import TEXT, codes_to_text, constant, encoded, text_of
 from ingest.formats.block import Parsed, Reject
 from ingest.formats.slashes import Slashed
-from ingest.identity import Identities
+from ingest.identity import EPOCH, Identities
 from ingest.leases import NOBODY, Owners
 from lake.datasets import EVENTS
+from subjects import Erased
 
 DAY_MS = 86_400_000
 SEARCH = "search"
@@ -143,9 +144,10 @@ class Enricher:
             return result
         time = rows["time"].to_numpy()
         day = time // DAY_MS
-        stretch = np.searchsorted(self.classifier.starts, day, side="right")
+        starts = np.union1d(self.classifier.starts, [d.toordinal() - EPOCH for d in changes()])
+        stretch = np.searchsorted(starts, day, side="right")
         if stretch.min() < stretch.max():
-            # Other lists hold for some of these days than for others.
+            # Other lists or another method hold for some of these days than for others.
             for one in np.unique(stretch):
                 part = Parsed(rows.filter(pa.array(stretch == one)))
                 result.add(self.days(part, source, file, first_line))
@@ -154,7 +156,7 @@ class Enricher:
         if late.any():
             numbers = rows["line"].to_numpy()[late]
             result.rejects = [Reject(int(n), "the time lies in the future") for n in numbers]
-        columns = self._columns(rows, self.classifier.on(int(day[0])), source, file, first_line)
+        columns = self._columns(rows, int(day[0]), source, file, first_line)
         for number in sorted(pc.unique(pa.array(day[~late])).to_pylist()):
             chosen = (day == number) & ~late
             count = int(chosen.sum())
@@ -162,7 +164,7 @@ class Enricher:
                 result.expired += count
                 continue
             table = columns if count == rows.num_rows else columns.filter(pa.array(chosen))
-            table = self.erased.without(self._people(table, number))
+            table = self.erased.without(self._people(table, number), EVENTS)
             result.expired += count - table.num_rows
             if not table.num_rows:
                 continue
@@ -172,9 +174,10 @@ class Enricher:
         return result
 
     def _columns(
-        self, rows: pa.Table, classifier: Classifier, source: str, file: int, first_line: int
+        self, rows: pa.Table, day: int, source: str, file: int, first_line: int
     ) -> pa.Table:
-        count = rows.num_rows
+        count, classifier = rows.num_rows, self.classifier.on(day)
+        method = method_on(date.fromordinal(day + EPOCH))
         made: dict[str, Any] = {
             "time": rows["time"].combine_chunks().cast(pa.timestamp("ms", "UTC")),
             "duration_ms": rows["duration_ms"],
@@ -185,7 +188,9 @@ class Enricher:
             "status": rows["status"],
             "verdict": encoded(rows["verdict"]),
             **self._places(classifier, encoded(rows["url"]), encoded(rows["device_category"])),
-            "referrer": text_of(encoded(rows["referrer"]), lambda r: _referrer(classifier, r)),
+            "referrer": text_of(
+                encoded(rows["referrer"]), lambda r: _referrer(classifier, method, r)
+            ),
             "content_type": text_of(encoded(rows["content_type"]), _media_type),
             "grain": encoded(rows["grain"]),
             "fetch": encoded(rows["fetch"]),
@@ -323,14 +328,14 @@ class Enricher:
         return found
 
 
-def _referrer(classifier: Classifier, referrer: str) -> str | None:
+def _referrer(classifier: Classifier, method: Method, referrer: str) -> str | None:
     match = re.match(r"^(?:[a-zA-Z][a-zA-Z0-9+.-]*:)?//([^/?#]*)", referrer)
     host = host_of(match[1])[0] if match else None
     if not host:
         return None
     service = classifier.of(host).service
     # A search engine's results are links: what comes from there was clicked on.
-    return service or (SEARCH if methods()[-1].is_search_engine(host) else OTHER)
+    return service or (SEARCH if method.is_search_engine(host) else OTHER)
 
 
 def _witnessed(

@@ -19,7 +19,6 @@ from ingest.arrival import Aside, Facts, LocalFile, Member, Origin, unfolded
 from ingest.batch import ROWS, Batch, Counts, Entry
 from ingest.classify import Classifier
 from ingest.discover import Task, release
-from ingest.erased import Erased
 from ingest.events import DAY_MS, Enriched, Enricher
 from ingest.formats import Format, Given, recognise
 from ingest.formats.block import Block, Fold, Parsed, Reject, masked
@@ -33,6 +32,7 @@ from lake import catalogue
 from lake.age import first_day_kept
 from lake.write import sweep
 from state.tables import FILE, STREAM
+from subjects import Erased
 from workspace import Workspace
 
 COMMIT_BYTES = 512 << 20

@@ -289,7 +289,7 @@ STORES: tuple[Store, ...] = (
         ("access/*.zip",),
         "archive",
         "file",
-        "evidence",
+        "access",  # no setting: as long as what is kept longest, for all of it is in there
         "what is held on a person, bundled for that person; due with its oldest event",
     ),
     Store(
@@ -470,7 +470,7 @@ CLOCKED: tuple[Clocked, ...] = (
     Clocked("finding", "first_day", "iso", "findings"),
     Clocked("review", "first_day", "iso", "findings"),
     Clocked("hold", "released", "iso", "cases"),
-    Clocked("rights", "last_day", "iso", "usage"),
+    Clocked("rights", "last_day", "iso", "rights"),
     Clocked("aside", "first_day", "iso", "findings"),
     Clocked("tombstone", "purged", "iso", "ledger"),
     Clocked("outbox", "time", "iso", "logs"),

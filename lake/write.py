@@ -1,6 +1,7 @@
 """Writing partitions: typed, sorted, zstd Parquet that is whole or not there."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -104,7 +105,8 @@ class PartWriter:
 
     def abandon(self) -> None:
         """Give up a file under way."""
-        self._writer.close()
+        with suppress(OSError):  # a full disk is no reason to leave it there
+            self._writer.close()
         self.temporary.unlink(missing_ok=True)
 
 

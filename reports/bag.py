@@ -4,8 +4,10 @@ import hashlib
 import io
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import IO, Any
 
 from errors import ProofFailed, UnreadableInput
 
@@ -21,23 +23,87 @@ def build(name: str, payload: Mapping[str, bytes], info: Mapping[str, str]) -> b
     The same arguments give the same bytes: entries are sorted, dated 1980, with fixed rights.
     """
     data = {f"data/{path}": content for path, content in payload.items()}
-    octets = sum(len(content) for content in data.values())
-    described = {**info, "Payload-Oxum": f"{octets}.{len(data)}"}
+    digests = {path: hashlib.sha256(content).hexdigest() for path, content in data.items()}
+    tags = _tags(digests, sum(len(content) for content in data.values()), info)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path, content in sorted({**data, **tags}.items()):
+            archive.writestr(_entry(f"{name}/{path}"), content)
+    return buffer.getvalue()
+
+
+class Writer:
+    """A bag too large to be held: its members are written one after the other into a file."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._archive = zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED)
+        self._name = name
+        self._digests: dict[str, str] = {}
+        self._octets = 0
+
+    @contextmanager
+    def member(self, path: str) -> Iterator["Measured"]:
+        """A file of the payload, to be written to; nothing else can be written meanwhile."""
+        entry = _entry(f"{self._name}/data/{path}")
+        with self._archive.open(entry, "w", force_zip64=True) as raw:
+            told = Measured(raw)
+            yield told
+        self._digests[f"data/{path}"] = told.digest.hexdigest()
+        self._octets += told.octets
+
+    def add(self, path: str, content: bytes) -> None:
+        """A file of the payload, whole."""
+        with self.member(path) as file:
+            file.write(content)
+
+    def finish(self, info: Mapping[str, str]) -> None:
+        """Write the manifests and bag-info, and close the file."""
+        for path, content in _tags(self._digests, self._octets, info).items():
+            self._archive.writestr(_entry(f"{self._name}/{path}"), content)
+        self._archive.close()
+
+    def abandon(self) -> None:
+        """Close the file as it is; it is no bag."""
+        self._archive.close()
+
+
+class Measured(io.RawIOBase):
+    """A stream that knows the digest and the length of what went through it."""
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        super().__init__()
+        self._raw = raw
+        self.digest = hashlib.sha256()
+        self.octets = 0
+
+    def writable(self) -> bool:
+        """Always."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """All of it, at once."""
+        self.digest.update(data)
+        self.octets += len(data)
+        return self._raw.write(data)
+
+
+def _tags(digests: Mapping[str, str], octets: int, info: Mapping[str, str]) -> dict[str, bytes]:
+    described = {**info, "Payload-Oxum": f"{octets}.{len(digests)}"}
     tags = {
         "bagit.txt": DECLARATION,
         "bag-info.txt": "".join(f"{k}: {_flat(v)}\n" for k, v in described.items()).encode(),
-        "manifest-sha256.txt": _manifest(data),
+        "manifest-sha256.txt": _manifest(digests),
     }
-    tags["tagmanifest-sha256.txt"] = _manifest(tags)
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        for path, content in sorted({**data, **tags}.items()):
-            entry = zipfile.ZipInfo(f"{name}/{path}", EPOCH)
-            entry.external_attr = 0o100644 << 16
-            entry.create_system = 3
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(entry, content)
-    return buffer.getvalue()
+    of_tags = {name: hashlib.sha256(content).hexdigest() for name, content in tags.items()}
+    return {**tags, "tagmanifest-sha256.txt": _manifest(of_tags)}
+
+
+def _entry(path: str) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(path, EPOCH)
+    entry.external_attr = 0o100644 << 16
+    entry.create_system = 3
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    return entry
 
 
 def verify(path: Path) -> dict[str, str]:
@@ -101,11 +167,9 @@ def _compare(path: Path, files: Mapping[str, bytes], manifest: str, expected: se
             raise ProofFailed(f"{path}: {name} is not what {manifest} says: it was changed.")
 
 
-def _manifest(files: Mapping[str, bytes]) -> bytes:
+def _manifest(digests: Mapping[str, str]) -> bytes:
     """Lines that `sha256sum -c` reads."""
-    return "".join(
-        f"{hashlib.sha256(body).hexdigest()}  {name}\n" for name, body in sorted(files.items())
-    ).encode()
+    return "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items())).encode()
 
 
 def _flat(text: str) -> str:

@@ -30,12 +30,18 @@ from reports.check import check_steps
 from reports.checkpoints import Made
 from reports.render import render
 from retention import Purge, purge, verify
+from rights.register import Right
 from workspace import Workspace
 
 PROGRAM = "fairwatch"
 """Who acts where no person's name belongs: the act goes into the bundle."""
 SHIPPED: dict[str, Callable[[], str]] = {"verify.py": standalone.source}
 """Files of ours that go into every bundle, by name, and what writes them."""
+TITLES = {
+    "purge": "Certificate of deletion",
+    "erasure": "Certificate of erasure",
+    "restriction": "Certificate of restriction",
+}
 MOST_SHOWN = 400
 """Lines of a table on the page; all of them stand in certificate.json."""
 
@@ -70,6 +76,11 @@ def purge_certified(ws: Workspace, now: datetime, *, confirmed: bool = False) ->
         raise
     found = certificate(ws, now, done.verification, newest(ws))
     return done, issue(ws, found, now)
+
+
+def right_certified(ws: Workspace, done: Right, now: datetime) -> Issued:
+    """A certificate of an erasure or restriction that ended. The caller holds the site's lock."""
+    return issue(ws, certificate(ws, now, verify(ws, now), done.id), now)
 
 
 def certify(ws: Workspace, now: datetime, of: str | None = None) -> Issued:
@@ -139,9 +150,13 @@ def page(found: Certificate) -> bytes:
         backups=[(b, _day(b.until)) for b in found.backups],
         last_backup=_day(max((b.until for b in found.backups), default="")),
         oldest=_day(min((str(r.oldest_event) for r in found.remaining if _events(r)), default="")),
-        days=sorted({d for r in found.removed if r.kind == "partition" and (d := _day(r.day))}),
+        days=sorted(
+            {d for r in found.removed if r.kind in ("partition", "rows") and (d := _day(r.day))}
+        ),
         keyed=any(r.key for r in shown),
         kinds=KINDS,
+        titles=TITLES,
+        restricted=found.purge is not None and found.deeds[0].kind == "restriction",
         utc=ZoneInfo("UTC"),
     )
 
@@ -170,7 +185,7 @@ def _mailed(
     """To whom it went, and what kept it from going."""
     if ws.settings.dpo is None or ws.settings.mail is None:
         return None, ()
-    what = "Deletion" if found.purge is not None else "State"
+    what = found.deeds[0].kind.capitalize() if found.purge is not None else "State"
     subject = f"Fairwatch: certificate {found.id} of {found.organisation}"
     text = (
         f"{what} certificate {found.id}: {sum(r.rows for r in found.removed):,} rows removed; "

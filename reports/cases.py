@@ -1,6 +1,5 @@
 """Cases: the documented reason, and the second person, without which nobody's data is opened."""
 
-import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -11,6 +10,7 @@ from config.policy import Policy, Reason
 from errors import NoSuchThing, NotPermitted, WrongUsage
 from state.store import Change
 from state.tables import CASE, META
+from subjects import name_of, same_person
 from workspace import Workspace
 
 LONGEST_DAYS = 92
@@ -204,28 +204,3 @@ def approved(ws: Workspace, id_: str) -> Case:
     if same_person(ws, found.approved_by, found.asked_by):
         raise NotPermitted(f"case {id_} was asked for and approved by the same person.")
     return found
-
-
-def name_of(text: str, option: str) -> str:
-    """A person's name as it was typed, in plain letters; raises WrongUsage."""
-    # What looks the same is the same: one form of accents, no invisible characters.
-    plain = unicodedata.normalize("NFKC", text)
-    name = " ".join("".join(c for c in plain if c.isprintable() or c.isspace()).split())
-    if len(name) < 2:
-        raise WrongUsage(f"{option}: found {text!r}; expected the name of the person who acts.")
-    return name
-
-
-def same_person(ws: Workspace, one: str, other: str) -> bool:
-    """Whether two names are one person: as written, or by the list of people."""
-    return bool(_names(ws, one) & _names(ws, other))
-
-
-def _names(ws: Workspace, name: str) -> set[str]:
-    """A name, and what else the person of that user, name or e-mail goes by."""
-    known = {name.casefold()}
-    for row in ws.people.rows:
-        others = {" ".join(t.split()).casefold() for t in (row.user, row.name, row.email) if t}
-        if name.casefold() in others:
-            known |= others
-    return known

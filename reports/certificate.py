@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Any
 
+import holds
 from errors import NoSuchThing
 from lake import catalogue
 from lake.age import first_day_kept
@@ -30,7 +31,13 @@ BEYOND = (
     "people made are not known to Fairwatch."
 )
 FOLDER = "certificates"
-KINDS = {"partition": "a partition", "file": "a file", "segment": "a month", "row": "rows"}
+KINDS = {
+    "partition": "a partition",
+    "file": "a file",
+    "segment": "a month",
+    "row": "rows",
+    "rows": "rows of one person",
+}
 
 
 @dataclass(frozen=True)
@@ -52,12 +59,14 @@ class Removed:
 
 @dataclass(frozen=True)
 class Deed:
-    """A purge as the ledger tells it, by the number of its act `purge done`."""
+    """A purge, erasure or restriction as the ledger tells it, by the number of the act that ended it."""
 
     act: int
     time: datetime
     items: list[dict[str, Any]]
     rows: dict[str, int]
+    kind: str = "purge"
+    right: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,6 +100,8 @@ class Kept:
     day: str
     due: str
     reason: str
+    overdue: bool = False
+    """Of a legal hold: nobody looked at it again by the day that was set."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +116,7 @@ class BackupUntil:
 
 @dataclass(frozen=True)
 class Certificate:
-    """All of it; `purge` is the act of the purge certified, None where it is about the state as it is."""
+    """All of it; `purge` is the act that ended what is certified, None where it is about the state as it is."""
 
     id: str
     organisation: str
@@ -132,7 +143,13 @@ class Certificate:
             "made": stamp(self.made),
             "limit": self.limit.isoformat(),
             "purges": [
-                {"act": d.act, "time": stamp(d.time), "rows": self.rows_of(d.act)}
+                {
+                    "act": d.act,
+                    "time": stamp(d.time),
+                    "rows": self.rows_of(d.act),
+                    "deed": d.kind,
+                    "request": d.right,
+                }
                 for d in self.deeds
             ],
             "removed": [asdict(r) for r in self.removed],
@@ -155,8 +172,9 @@ def certificate(
 ) -> Certificate:
     """Gather what a certificate says from the ledger, the settings and a fresh look.
 
-    `purge`: a purge by the number of its act or by its id; None certifies the state as it is, with
-    all purges the ledger still tells of. Raises NoSuchThing. It holds no names of people: a file of
+    `purge`: a purge by the number of its act or by its id, an erasure or restriction by its own id
+    (E-2026-0001); None certifies the state as it is, with all the ledger still tells of. Raises
+    NoSuchThing. It holds no names of people: a file of
     a report or a pack is told by its folder and its digest.
     """
     known = deeds(ws)
@@ -166,7 +184,7 @@ def certificate(
     gaps = [*([] if ws.settings.backups else [NO_BACKUPS]), *checkpoints.gaps(ws), BEYOND]
     last = max((d.time for d in chosen), default=now)
     return Certificate(
-        id=_name(ws, now, chosen[0].act if purge is not None else None),
+        id=_name(ws, now, chosen[0] if purge is not None else None),
         organisation=ws.settings.organisation.name,
         made=now,
         purge=chosen[0].act if purge is not None else None,
@@ -179,7 +197,7 @@ def certificate(
         clause_text=policy.clauses[clause] if policy and clause else None,
         policy=f"{policy.title}, {policy.version}" if policy else None,
         remaining=_remaining(found),
-        kept=_kept(planned(ws, now), now),
+        kept=[*_kept(planned(ws, now), now), *_held(ws, now)],
         backups=[
             BackupUntil(b.name, b.place, b.keeps, _until(last, b.keeps))
             for b in ws.settings.backups
@@ -190,53 +208,71 @@ def certificate(
 
 
 def deeds(ws: Workspace) -> list[Deed]:
-    """Purges that ended well and that the ledger still tells of, oldest first.
+    """What ended well and the ledger still tells of, oldest first.
 
-    What a purge began that was cut short belongs to the one that ended it.
+    What a purge began that was cut short belongs to the one that ended it; an erasure or a restriction
+    goes on under its own id.
     """
     found: list[Deed] = []
-    items: dict[tuple[str, str, str], dict[str, Any]] = {}
-    rows: dict[str, int] = {}
+    said: dict[str, _Said] = {}
     for line in ws.ledger.lines():
         act = line.act
-        if act["act"] == "purge intent":
-            for item in act["items"]:
-                items[item["store"], item["name"], item.get("sha256", "")] = item
-        elif act["act"] == "purge marks":
-            for table, count in act["rows"].items():
-                rows[table] = rows.get(table, 0) + count
-        elif act["act"] == "purge done":
+        if act["act"] in SAYING:
+            said.setdefault(act.get("right", ""), _Said()).add(act)
+        elif act["act"] in ("purge done", "rows done"):
+            right = act.get("right", "")
+            told = said.pop(right, _Said())
             when = datetime.fromisoformat(act["time"])
-            found.append(Deed(act["seq"], when, list(items.values()), rows))
-            items, rows = {}, {}
+            kind = act.get("deed", "purge")
+            found.append(Deed(act["seq"], when, list(told.items.values()), told.rows, kind, right))
     return found
+
+
+SAYING = ("purge intent", "purge marks", "rows intent")
+
+
+class _Said:
+    """What is told of a deed before it is done."""
+
+    def __init__(self) -> None:
+        self.items: dict[tuple[str, str, str], dict[str, Any]] = {}
+        self.rows: dict[str, int] = {}
+
+    def add(self, act: Mapping[str, Any]) -> None:
+        for item in act.get("items", ()):
+            self.items[item["store"], item["name"], item.get("sha256", "")] = item
+        for table, count in act.get("rows", {}).items():
+            self.rows[table] = self.rows.get(table, 0) + count
+        for table, count in act.get("records", {}).items():  # said again by a deed taken up again
+            self.rows[table] = max(self.rows.get(table, 0), count)
 
 
 def newest(ws: Workspace) -> str:
     """The purge that ended last, by the number of its act. Raises NoSuchThing."""
-    known = deeds(ws)
+    known = [d for d in deeds(ws) if d.kind == "purge"]
     if not known:
         raise NoSuchThing("no purge has ended well yet, or the ledger no longer tells of it.")
     return str(known[-1].act)
 
 
-def _name(ws: Workspace, now: datetime, act: int | None) -> str:
+def _name(ws: Workspace, now: datetime, deed: Deed | None) -> str:
     """A purge's first certificate has its number alone; nothing is written over."""
     moment = f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}"
-    if act is None:
+    if deed is None:
         return f"state-{moment}"
-    first = f"purge-{act:06}"
+    first = f"{deed.kind}-{deed.act:06}"
     taken = (ws.folder / FOLDER / f"{first}.zip").exists()
     return f"{first}-{moment}" if taken else first
 
 
 def _one(known: Sequence[Deed], purge: str) -> Deed:
     for deed in known:
-        if purge in (str(deed.act), stamp(deed.time)):
+        if purge in (str(deed.act), stamp(deed.time)) or deed.right == purge.upper() != "":
             return deed
     numbers = ", ".join(f"{d.act} ({d.time:%Y-%m-%d})" for d in known[-5:]) or "none"
     raise NoSuchThing(
-        f"--purge: found {purge!r}; expected the number of an act `purge done`. The last: {numbers}."
+        f"--purge: found {purge!r}; expected the number of an act `purge done` or `rows done`, or the "
+        f"id of an erasure or restriction. The last: {numbers}."
     )
 
 
@@ -277,8 +313,8 @@ def _removed(ws: Workspace, deed: Deed) -> list[Removed]:
 
 def _day_of(item: dict[str, Any]) -> str:
     """A partition's own day: a local one may begin on the evening before in UTC."""
-    partition = item.get("kind") == "partition"
-    return str(item["name"].split("/")[2] if partition else item["oldest"])
+    whole = item.get("kind") in ("partition", "rows")
+    return str(item["name"].split("/")[2] if whole else item["oldest"])
 
 
 def _still_there(ws: Workspace, item: dict[str, Any]) -> bool:
@@ -325,6 +361,21 @@ def _kept(decisions: Sequence[Decision], now: datetime) -> list[Kept]:
         for d in decisions
         if d.due <= today and not d.remove
     ]
+
+
+def _held(ws: Workspace, now: datetime) -> list[Kept]:
+    """Copies under legal holds: who is held stays unsaid, the kind of reason does not."""
+    found = []
+    for one in holds.holds(ws, in_force=True):
+        rows = sum(part.rows for part in holds.copies(ws, one.id))
+        late = "; NOT REVIEWED in time" if one.overdue(now) else ""
+        told = (
+            f"legal hold {one.id} ({holds.REASONS[one.reason]}): a copy of {rows:,} rows of one person "
+            f"under a key of its own, until it is released; to be reviewed by {one.review}{late}"
+        )
+        day, review = one.first_day.isoformat(), one.review.isoformat()
+        found.append(Kept("holds", day, review, told, overdue=one.overdue(now)))
+    return found
 
 
 def _until(when: datetime, days: int) -> str:

@@ -238,19 +238,20 @@ def table(row: type[Any], rows: Sequence[Any]) -> bytes:
     return csv_bytes(names, [list(asdict(r).values()) for r in rows])
 
 
-def csv_bytes(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
+def csv_bytes(header: Sequence[str], rows: Sequence[Sequence[Any]], spared: str = "") -> bytes:
     """CSV in UTF-8 in which no cell can run as a formula; null cells are empty."""
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, quoting=csv.QUOTE_MINIMAL, lineterminator="\r\n")
     writer.writerow(header)
-    writer.writerows([[_cell(value) for value in row] for row in rows])
+    writer.writerows([[cell(value, spared) for value in row] for row in rows])
     return buffer.getvalue().encode("utf-8", "replace")
 
 
-def _cell(value: Any) -> Any:
+def cell(value: Any, spared: str = "") -> Any:
+    """A value as it may stand in a CSV file: no formula, nothing that cannot be printed but `spared`."""
     if value is None:
         return ""
     if isinstance(value, str):
-        clean = "".join(c if c.isprintable() else "\ufffd" for c in value)
+        clean = "".join(c if c.isprintable() or c in spared else "\ufffd" for c in value)
         return f"'{clean}" if value.startswith(FORMULA) else clean
     return value.isoformat() if isinstance(value, date | datetime) else value

@@ -10,8 +10,8 @@ from sqlalchemy import select
 
 from analytics.finding import Finding
 from errors import NoSuchThing, NotPermitted, WrongUsage
-from reports.cases import name_of, same_person
 from state.tables import FINDING, REVIEW
+from subjects import name_of, same_person
 from workspace import Workspace
 
 Act = Literal["dismiss", "note", "refer", "contest"]

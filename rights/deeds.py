@@ -1,31 +1,32 @@
 """Erasure and restriction as state machines: said first, done in steps that may be repeated, looked at, said to be done."""
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import pyarrow as pa
 from sqlalchemy import select
 from sqlalchemy.exc import DatabaseError
 
-from errors import CannotWrite, NotPermitted, Overdue, WrongUsage
-from holds import CHECKED, records
+from errors import CannotWrite, FairwatchError, Overdue, WrongUsage
+from holds import top_up
 from lake import catalogue
 from lake.files import remove, sha256
 from lake.write import sweep
 from retention import spent_keys
 from rights import register
+from rights.found import OPINIONS, files_of, refuse_open_cases, refuse_twice, states, told_of
 from rights.register import Right
 from rights.rewrite import RESTRICTED, days, put_back, take_out
 from state.store import Change
-from state.tables import ASIDE, CASE, FINDING, METADATA, PACK, REVIEW, RIGHTS
-from subjects import KEPT, Span
+from state.tables import ASIDE, CASE, FINDING, METADATA, PACK, RIGHTS
+from subjects import Span, records, refuse_self, set_aside
 from workspace import Workspace
 
 ITEMS_AN_ACT = 500
-OPINIONS = (FINDING, REVIEW)
-"""State tables that say something of a person; a restriction keeps their rows apart."""
 
 
 @dataclass
@@ -36,26 +37,6 @@ class Run:
     right: Right
     span: Span
     now: datetime
-    left: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Planned:
-    """What a deed would do: rows by dataset, records by table, files."""
-
-    rows: dict[str, int]
-    records: dict[str, int]
-    files: list[str]
-
-
-def plan(ws: Workspace, deed: register.Deed, span: Span) -> Planned:
-    """What would be taken out, without doing anything."""
-    counted: dict[str, int] = {}
-    for one in days(ws, span, *_states(deed)):
-        counted[one.dataset.name] = counted.get(one.dataset.name, 0) + sum(
-            n for _, n in one.parts.values()
-        )
-    return Planned(counted, _records(ws, deed, span), _files(ws, span) if deed == "erasure" else [])
 
 
 def erase(
@@ -71,8 +52,9 @@ def erase(
     The caller holds the site's lock. Raises NotPermitted while a case about the person is open,
     CannotWrite, Overdue. Killed at any point, `resume` goes on from there.
     """
-    _refuse_open_cases(ws, span)
-    return _begin(ws, "erasure", span, request, by, now, after)
+    with _told("The erasure", "ask"):
+        refuse_open_cases(ws, span)
+        return _begin(ws, "erasure", span, request, by, now, after)
 
 
 def restrict(
@@ -87,13 +69,9 @@ def restrict(
 
     The caller holds the site's lock. Raises as `erase`. They still go when they are due.
     """
-    for known in register.rights(ws, "done", "under way"):
-        overlap = known.first_day <= span.last and span.first <= known.last_day
-        if known.deed == "restriction" and known.person == span.person and overlap:
-            raise WrongUsage(
-                f"{known.id} keeps {known.first_day} to {known.last_day} apart already."
-            )
-    return _begin(ws, "restriction", span, request, by, now, after)
+    with _told("The restriction", "ask"):
+        refuse_twice(ws, span)
+        return _begin(ws, "restriction", span, request, by, now, after)
 
 
 def lift(ws: Workspace, id_: str, by: str, note: str, now: datetime) -> Right:
@@ -103,29 +81,47 @@ def lift(ws: Workspace, id_: str, by: str, note: str, now: datetime) -> Right:
         raise WrongUsage(f"{known.id} is no restriction in force.")
     if not note.strip():
         raise WrongUsage("--note: expected why it is lifted.")
-    with ws.state.change() as change:
+    by = refuse_self(ws, known.person or "", by, "--by")
+    with _told(known.id, "ask"), ws.state.change() as change:
         register.note(change, known.id, state="lifting")
         change.act("restriction lift", time=now, actor=ws.actor, right=known.id, by=by, note=note)
     _lifted(ws, known, now)
     return register.right(ws, known.id)
 
 
-def resume(ws: Workspace, now: datetime) -> list[Right]:
-    """Go on with what was cut short, and keep apart what came late under a restriction."""
-    ended = []
+def resume(ws: Workspace, now: datetime) -> tuple[list[Right], list[FairwatchError]]:
+    """Go on with what was cut short, and keep apart what came late under a restriction.
+
+    What ended, and what could not.
+    """
+    ended: list[Right] = []
+    stuck: list[FairwatchError] = []
     for known in register.rights(ws, "under way", "lifting"):
-        if known.state == "lifting":
-            _lifted(ws, known, now)
-        elif known.deed != "access":
-            _go(Run(ws, known, _span(ws, known), now))
-        ended.append(register.right(ws, known.id))
-    for known in register.rights(ws, "done"):
-        if known.deed == "restriction" and _came_late(ws, known):
-            with ws.state.change() as change:
-                register.note(change, known.id, state="under way")
-            _go(Run(ws, register.right(ws, known.id), _span(ws, known), now))
+        if known.deed == "access":
+            continue  # half a bundle is none: it is asked for again
+        with _beside(stuck):
+            if known.state == "lifting":
+                _lifted(ws, known, now)
+            else:
+                _go(Run(ws, known, _span(ws, known), now))
             ended.append(register.right(ws, known.id))
-    return ended
+    for known in register.rights(ws, "done"):
+        with _beside(stuck):
+            if known.deed == "restriction" and _came_late(ws, known):
+                with ws.state.change() as change:
+                    register.note(change, known.id, state="under way")
+                _go(Run(ws, register.right(ws, known.id), _span(ws, known), now))
+                ended.append(register.right(ws, known.id))
+    return ended, stuck
+
+
+@contextmanager
+def _beside(stuck: list[FairwatchError]) -> Iterator[None]:
+    """One deed that cannot go on keeps no other from it."""
+    try:
+        yield
+    except FairwatchError as error:
+        stuck.append(error)
 
 
 def _begin(
@@ -146,22 +142,42 @@ def _begin(
 
 
 def _go(run: Run, after: Callable[[str], None] = lambda step: None) -> None:
-    for name, step in STEPS:
-        try:
+    steps = (
+        STEPS if run.span.person else STEPS[-2:]
+    )  # the name is forgotten: all was seen to be gone
+    for name, step in steps:
+        with _told(run.right.id, name):
             step(run)
-        except (OSError, DatabaseError) as error:
-            why = str(getattr(error, "orig", None) or error).splitlines()[0]
-            raise CannotWrite(
-                f"{run.right.id} stopped at the step `{name}`: {why}. Nothing is said to be done; free "
-                f"space on the disk or mend the folder's rights, and run it again: it goes on from there."
-            ) from None
         after(name)
+
+
+@contextmanager
+def _told(what: str, step: str) -> Iterator[None]:
+    """What stops a deed half-way, in a sentence."""
+    try:
+        yield
+    except (OSError, DatabaseError, pa.ArrowException) as error:
+        why = next(iter(str(getattr(error, "orig", None) or error).splitlines()), "")
+        raise CannotWrite(
+            f"{what} stopped at the step `{step}`: {why}. Nothing is said to be done; free "
+            f"space on the disk or mend the folder's rights, and run it again: it goes on from there."
+        ) from None
+
+
+def _copy_held(run: Run) -> None:
+    """A legal hold keeps what an erasure takes out, also what came since it was last copied."""
+    if run.right.deed != "erasure":
+        return
+    failed = top_up(run.ws, run.now, run.span.person)
+    if failed:
+        told = "\n".join(f"{name}: {why}" for name, why in failed.items())
+        raise CannotWrite(f"{run.right.id} waits, and nothing more is taken out:\n{told}")
 
 
 def _intend(run: Run) -> None:
     """Say in the ledger what will go; a deed begun anew says what is left of it."""
     deed, told = run.right.deed, []
-    for one in days(run.ws, run.span, *_states(deed)):
+    for one in days(run.ws, run.span, *states(deed)):
         told += [
             {
                 "store": one.dataset.name,
@@ -174,7 +190,7 @@ def _intend(run: Run) -> None:
             }
             for part, number in one.parts.values()
         ]
-    gone = _files(run.ws, run.span) if deed == "erasure" else []
+    gone = files_of(run.ws, run.span) if deed == "erasure" else []
     told += [
         {
             "store": path.split("/")[0],
@@ -194,14 +210,14 @@ def _intend(run: Run) -> None:
                 right=run.right.id,
                 deed=deed,
                 items=told[at : at + ITEMS_AN_ACT],
-                records=_records(run.ws, deed, run.span) if not at else {},
+                records=told_of(run.ws, deed, run.span) if not at else {},
             )
 
 
 def _rewrite(run: Run) -> None:
     """Each day by itself: new partitions in the place of the old in one transaction."""
     apart = run.right.deed == "restriction"
-    for one in days(run.ws, run.span, *_states(run.right.deed)):
+    for one in days(run.ws, run.span, *states(run.right.deed)):
         take_out(run.ws, one, run.span, run.right.id, apart=apart)
 
 
@@ -224,6 +240,8 @@ def _take_records(run: Run) -> None:
                     )
                 change.execute(table.delete().where(table.c.id == row["id"]))
         if erasing:
+            for id_, *_ in set_aside(change.connection, span.person, span.first, span.last):
+                change.execute(ASIDE.delete().where(ASIDE.c.id == id_))
             _drop_requests(change, run)
 
 
@@ -275,39 +293,45 @@ def _scrub(run: Run) -> None:
 def _look(run: Run) -> None:
     """By the partitions, tables, files and keys as they are now."""
     deed = run.right.deed
-    run.left = [path for one in days(run.ws, run.span, *_states(deed)) for path in one.parts]
-    run.left += [f"table {name}" for name in _records(run.ws, deed, run.span)]
-    run.left += [p for p in _intended_files(run) if (run.ws.folder / p).exists()]
-    run.left += spent_keys(run.ws, run.now)
+    left = [path for one in days(run.ws, run.span, *states(deed)) for path in one.parts]
+    left += [f"table {name}" for name in told_of(run.ws, deed, run.span)]
+    left += [p for p in _intended_files(run) if (run.ws.folder / p).exists()]
+    left += spent_keys(run.ws, run.now)
     with run.ws.state.read() as connection:
         known = catalogue.known_paths(connection)
-    run.left += [
+    left += [
         item["name"]
         for line in run.ws.ledger.lines()
         if line.act["act"] == "rows intent" and line.act["right"] == run.right.id
         for item in line.act["items"]
         if item["name"] not in known and (run.ws.folder / item["name"]).exists()
     ]
-
-
-def _say(run: Run) -> None:
-    """Done only where the look found nothing; an erased person's name is forgotten with that."""
-    if run.left:
+    if left:
         raise Overdue(
-            f"{run.right.id} is not done, these are left: {', '.join(run.left)}. Run it again with "
+            f"{run.right.id} is not done, these are left: {', '.join(left)}. Run it again with "
             f"`fairwatch run rights`."
         )
-    with run.ws.state.change() as change:
-        forgotten = {"person": None} if run.right.deed == "erasure" else {}
-        register.note(change, run.right.id, state="done", **forgotten)
-        change.act(
-            "rows done", time=run.now, actor=run.ws.actor, right=run.right.id, deed=run.right.deed
-        )
+
+
+def _forget(run: Run) -> None:
+    """An erased person's name goes last, and from the database's bytes, before it is said to be done."""
     if run.right.deed == "erasure":
+        with run.ws.state.change() as change:
+            register.note(change, run.right.id, person=None)
         run.ws.state.scrub()
 
 
+def _say(run: Run) -> None:
+    """Done: the look found nothing, or it would have stopped there."""
+    with run.ws.state.change() as change:
+        register.note(change, run.right.id, state="done")
+        change.act(
+            "rows done", time=run.now, actor=run.ws.actor, right=run.right.id, deed=run.right.deed
+        )
+
+
 STEPS: tuple[tuple[str, Callable[[Run], None]], ...] = (
+    ("copy", _copy_held),
     ("intent", _intend),
     ("rewrite", _rewrite),
     ("records", _take_records),
@@ -316,12 +340,18 @@ STEPS: tuple[tuple[str, Callable[[Run], None]], ...] = (
     ("unlink", _unlink),
     ("scrub", _scrub),
     ("look", _look),
+    ("forget", _forget),
     ("say", _say),
 )
 """A deed from its first word to its last; each step may be done again after a kill."""
 
 
 def _lifted(ws: Workspace, known: Right, now: datetime) -> None:
+    with _told(known.id, "lift"):
+        _lift(ws, known, now)
+
+
+def _lift(ws: Workspace, known: Right, now: datetime) -> None:
     for one in days(ws, _span(ws, known), RESTRICTED):
         mine = {p: t for p, t in one.parts.items() if p.startswith(f"{RESTRICTED}/{known.id}/")}
         if mine:
@@ -332,8 +362,8 @@ def _lifted(ws: Workspace, known: Right, now: datetime) -> None:
             back: dict[str, Any] = json.loads(row.row)
             if table is FINDING:  # a night may have found it again
                 change.execute(table.delete().where(table.c.id == back["id"]))
-            else:
-                back.pop("id")
+            elif change.execute(select(table.c.id).where(table.c.id == back["id"])).first():
+                back.pop("id")  # a number given to another review since
             change.execute(table.insert().values(**back))
         change.execute(ASIDE.delete().where(ASIDE.c.restriction == known.id))
         register.note(change, known.id, state="lifted")
@@ -344,48 +374,8 @@ def _lifted(ws: Workspace, known: Right, now: datetime) -> None:
 
 def _came_late(ws: Workspace, known: Right) -> bool:
     span = _span(ws, known)
-    return bool(_records(ws, known.deed, span)) or any(True for _ in days(ws, span, "live"))
+    return bool(told_of(ws, known.deed, span)) or any(True for _ in days(ws, span, "live"))
 
 
 def _span(ws: Workspace, known: Right) -> Span:
-    assert known.person is not None
-    return Span.of(ws, known.person, known.first_day, known.last_day)
-
-
-def _states(deed: register.Deed) -> tuple[str, ...]:
-    return KEPT if deed == "erasure" else ("live",)
-
-
-def _records(ws: Workspace, deed: register.Deed, span: Span) -> dict[str, int]:
-    """Records about the person by table; what a deed takes no record of is left out."""
-    tables = [t for t in CHECKED if deed == "erasure" or t in OPINIONS]
-    with ws.state.read() as connection:
-        found = {
-            t.name: len(records(connection, t, span.person, span.first, span.last)) for t in tables
-        }
-    return {name: number for name, number in found.items() if number}
-
-
-def _files(ws: Workspace, span: Span) -> list[str]:
-    """Packs of the person's cases and bundles made for the person, as far as they are there."""
-    with ws.state.read() as connection:
-        cases = [
-            row["id"] for _, row in records(connection, CASE, span.person, span.first, span.last)
-        ]
-        packs = (
-            connection.execute(select(PACK.c.path).where(PACK.c.case.in_(cases))).scalars().all()
-        )
-    mine = [r.id for r in register.rights(ws) if r.deed == "access" and r.person == span.person]
-    paths = [*packs, *(f"access/{id_}.zip" for id_ in mine)]
-    return [path for path in paths if (ws.folder / path).is_file()]
-
-
-def _refuse_open_cases(ws: Workspace, span: Span) -> None:
-    with ws.state.read() as connection:
-        found = records(connection, CASE, span.person, span.first, span.last)
-    open_ = [row["id"] for _, row in found if not row["closed"]]
-    if open_:
-        raise NotPermitted(
-            f"{', '.join(open_)} is open about this person and period: close it first (`fairwatch case "
-            f"close`), or place a hold if its rows are needed for a legal claim."
-        )
+    return Span.of(ws, known.person or "", known.first_day, known.last_day)

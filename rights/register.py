@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 from sqlalchemy import Row, select
 
-from errors import NoSuchThing, NotPermitted, WrongUsage
+from errors import NoSuchThing, WrongUsage
 from state.store import Change
 from state.tables import META, RIGHTS
-from subjects import Span, digest_of
+from subjects import Span, digest_of, refuse_self
 from workspace import Workspace
 
 Deed = Literal["access", "erasure", "restriction"]
@@ -69,14 +69,9 @@ def ask(
     ws: Workspace, change: Change, deed: Deed, span: Span, request: str, by: str, now: datetime
 ) -> Right:
     """Put a request on record, under way. Raises WrongUsage, NotPermitted."""
-    for text, option in ((request, "--request"), (by, "--by")):
-        if not text.strip():
-            raise WrongUsage(f"{option}: expected a text that is not empty.")
-    known = ws.people.login(by)
-    if by.strip() == span.person or (known is not None and known.user == span.person):
-        raise NotPermitted(
-            "Nobody deals with a request about themselves: give --by the name of whoever does."
-        )
+    if not request.strip():
+        raise WrongUsage("--request: expected the organisation's own reference of the request.")
+    by = refuse_self(ws, span.person, by, "--by")
     salt = os.urandom(16).hex() if deed == "erasure" else None
     made = Right(
         id=_next_id(change, LETTERS[deed], now.year),

@@ -17,7 +17,7 @@ from lake.catalogue import Part
 from lake.datasets import PERSONAL, Dataset
 from lake.keys import Seal
 from lake.write import PartWriter
-from subjects import KEPT, Span, count, sources, whole
+from subjects import KEPT, Span, chosen, count, sources, whole
 from workspace import Workspace
 
 RESTRICTED = "restricted"
@@ -96,13 +96,13 @@ def _sift(
 ) -> None:
     """Copy a partition; the span's rows go aside, or nowhere."""
     for table in _groups(ws, part, writer.dataset):
-        if span is None:
+        mine = span.mask(table, writer.dataset) if span else None
+        if mine is None or not pc.any(mine).as_py():
             writer.write(table)
             continue
-        mine = span.mask(table, writer.dataset)
-        writer.write(table.filter(pc.invert(mine)))
+        writer.write(chosen(table, pc.invert(mine)))
         if aside is not None:
-            aside.write(table.filter(mine))
+            aside.write(chosen(table, mine))
 
 
 def _groups(ws: Workspace, part: Part, dataset: Dataset) -> Iterator[pa.Table]:
@@ -156,4 +156,5 @@ def _replace(
         catalogue.forget(change.connection, [part.path for _, part, _ in kept])
         for state, parts in made.items():
             catalogue.add(change.connection, parts, state)
-        make_final(change.connection, ws, span)
+        if aside is None:
+            make_final(change.connection, ws, span)

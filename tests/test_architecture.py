@@ -17,11 +17,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "lake": {"state", "errors"},
     "workspace": {"config", "lake", "state", "ledger", "errors"},  # lake: the site's day keys
     "clock": {"lake", "workspace", "errors"},
-    "subjects": {"lake", "workspace", "config", "errors"},  # whose rows
+    "subjects": {"lake", "state", "workspace", "config", "errors"},  # whose rows
     "holds": {"subjects", "lake", "state", "workspace", "errors"},
     "rights": {"retention", "holds", "subjects", "lake", "state", "workspace", "config", "errors"},
     "ingest": {"subjects", "lake", "state", "workspace", "config", "errors"},
-    "analytics": {"lake", "state", "workspace", "config", "errors"},
+    "analytics": {"subjects", "lake", "state", "workspace", "config", "errors"},
     "reports": {
         *("analytics", "retention", "proofs"),  # a certificate is a report on a purge
         *("rights", "holds", "subjects"),

@@ -130,7 +130,7 @@ def test_it_says_what_went(ws: Workspace, tmp_path: Path) -> None:
     assert issued.certificate.id == f"purge-{said['purge']:06}"
     assert said["purges"] == [
         {"act": said["purge"], "time": "2026-11-20T06:00:00Z",
-         "rows": sum(r["rows"] for r in said["removed"])}
+         "rows": sum(r["rows"] for r in said["removed"]), "deed": "purge", "request": ""}
     ]  # fmt: skip
 
 

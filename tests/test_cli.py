@@ -21,6 +21,7 @@ from conftest import ROOT, make_site, squid_line, write_lines
 from factory import lake, page
 
 import fairwatch.findings
+import holds
 import reports.cases
 import retention
 from analytics.finding import Judgement
@@ -358,6 +359,14 @@ def _not_published(site: Path) -> Sequence[str]:
     return ("ledger", "checkpoint")
 
 
+def _review_due(site: Path) -> Sequence[str]:
+    ws, asked = open_site(site, "t"), NOW - timedelta(days=40)
+    with ws.alone():
+        holds.place(ws, ws.people.rows[0].user, (asked.date(), asked.date()), "tribunal", "", "Hana Marsh",
+                    (asked + timedelta(days=30)).date(), "Tom Ridley", asked)  # fmt: skip
+    return ("hold", "list")
+
+
 REACHED: dict[int, Callable[[Path], Sequence[str]]] = {
     2: lambda _: ("run", "nosuch"),
     3: _bad_configuration,
@@ -374,6 +383,7 @@ REACHED: dict[int, Callable[[Path], Sequence[str]]] = {
     15: _cannot_write,
     16: _no_key,
     17: _not_published,
+    18: _review_due,
 }
 """How each expected failure is met; 5 (locked) has tests of its own."""
 

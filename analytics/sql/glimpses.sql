@@ -1,10 +1,12 @@
 -- Services of which the day shows only that they were contacted.
 -- Names looked up, or connections of which no size is known: nobody's presence, but not nothing.
 -- in:  events, categories, persons, lines, $from, $last (instants), $chained (ms)
--- out: person, service, category, start, last (epoch ms): contacts closer together than the gap
+-- out: person, service, category, start, last (epoch ms), rule (D1: names, some of them; D2: connections
+-- alone): contacts closer together than the gap
 WITH contacts AS (
     SELECT
         p.person, service, category,
+        CASE WHEN grain = 'contact' THEN 'D1' ELSE 'D2' END AS rule,
         epoch_ms(time) - CASE WHEN duration_ms BETWEEN 0 AND 86400000 THEN duration_ms ELSE 0 END
             AS start
     FROM events
@@ -36,6 +38,7 @@ numbered AS (
     SELECT *, sum(opens) OVER (PARTITION BY person, service ORDER BY start) AS run FROM gaps
 )
 
-SELECT person, service, min(category) AS category, min(start) AS start, max(start) AS last
+SELECT person, service, min(category) AS category, min(start) AS start, max(start) AS last,
+    min(rule) AS rule
 FROM numbered
 GROUP BY person, service, run

@@ -100,6 +100,6 @@ SELECT
     p."user", p.identity, service, category,
     make_timestamptz(start * 1000), make_timestamptz(start * 1000), make_timestamptz(start * 1000),
     make_timestamptz((last + $chained) * 1000),
-    'D', 'D1', false
+    'D', rule, false
 FROM glimpses
 JOIN persons AS p USING (person)

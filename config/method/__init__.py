@@ -1,7 +1,7 @@
 """The visit model's numbers as dated data: each with its unit, its meaning and its source."""
 
 import re
-from datetime import date
+from datetime import date, timedelta
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -74,6 +74,12 @@ def methods() -> tuple[Method, ...]:
     """Every version that comes with Fairwatch, oldest first."""
     folder = Path(str(files("config"))) / "method"
     return tuple(read(path, Method) for path in sorted(folder.glob("*.yaml")))
+
+
+def changes() -> list[date]:
+    """Days from which another version may be in force, oldest first."""
+    ends = [m.effective.end + timedelta(days=1) for m in methods() if m.effective.end]
+    return sorted({*ends, *(m.effective.start for m in methods() if m.effective.start)})
 
 
 def method_on(day: date) -> Method:

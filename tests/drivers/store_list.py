@@ -17,6 +17,7 @@ GOES = {
     "row": "row by row; the file is scrubbed",
     "file": "with its oldest event",
     "segment": "with its first act, leaving its head",
+    "release": "with the hold: key destroyed, file removed; not by age",
     "never": "never by Fairwatch",
 }
 
