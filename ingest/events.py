@@ -1,9 +1,10 @@
 """Rows of a format into rows of the lake: host and query string go, person and class come."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,10 @@ SUBTYPES = frozenset(
 )
 """Subtypes kept by name; a server may write anything here, a host name included."""
 
+Asked = tuple[str | None, str | None, Owners, int]
+"""User, address, who leases show behind it, and day (days since 1970)."""
+
+MOST_KNOWN = 1_000_000
 PATH_END = re.compile(r"[?#;]")
 HOST_PORT = re.compile(r"^(?:[^@]*@)?(\[[0-9a-fA-F:.%]+\]|[^:\[\]]*)(?::(\d{1,5}))?$")
 
@@ -129,6 +134,7 @@ class Enricher:
     buried: frozenset[int]  # days that were purged
     keep_paths: bool = False
     erased: Erased = field(default_factory=Erased)
+    _known: dict[Asked, tuple[str | None, str]] = field(default_factory=dict)
 
     def days(self, parsed: Parsed, source: str, file: int, first_line: int) -> Enriched:
         """The rows of a block as tables of EVENTS, one a day, unsorted."""
@@ -140,9 +146,9 @@ class Enricher:
         day = time // DAY_MS
         starts = np.union1d(self.classifier.starts, [d.toordinal() - EPOCH for d in changes()])
         stretch = np.searchsorted(starts, day, side="right")
-        if len(same := np.unique(stretch)) > 1:
+        if stretch.min() < stretch.max():
             # Other lists or another method hold for some of these days than for others.
-            for one in same:
+            for one in np.unique(stretch):
                 part = Parsed(rows.filter(pa.array(stretch == one)))
                 result.add(self.days(part, source, file, first_line))
             return result
@@ -251,8 +257,17 @@ class Enricher:
             pa.array([text[:500] for text in texts], pa.string()).take(spread),
         )
 
+    def _answers(self, asked: Sequence[Asked]) -> list[tuple[str | None, str]]:
+        """Person and grade of each; they are remembered, for most come again in every block."""
+        found = [*map(self._known.get, asked)]
+        if None in found and len(self._known) > MOST_KNOWN:
+            self._known.clear()
+        for n in [n for n, one in enumerate(found) if one is None]:
+            found[n] = self._known[asked[n]] = self._person(*asked[n])
+        return found  # type: ignore[return-value]
+
     def _person(
-        self, user: str | None, client: str | None, day: int, owners: Owners
+        self, user: str | None, client: str | None, owners: Owners, day: int
     ) -> tuple[str | None, str]:
         """Person and grade; a name in the log that is a sensitive host or a URL is nobody's name."""
         person, grade = self.identities.of(user, client, day, owners)
@@ -283,11 +298,11 @@ class Enricher:
             sets = self.identities.leases.sets[: int(owners.max(initial=0)) + 1]
             pair = pc.add(pc.multiply(pair, len(sets)), pa.array(owners))
         pair = pair.dictionary_encode()
-        answers = []
-        for code in pair.dictionary.to_pylist():
-            who, owner = divmod(code, len(sets))
-            name, address = divmod(who, len(clients))
-            answers.append(self._person(users[name], clients[address], day, sets[owner]))
+        who, owner = np.divmod(pair.dictionary.to_numpy(), len(sets))
+        places = (*np.divmod(who, len(clients)), owner)
+        words = (users, clients, sets)
+        asked = (map(some.__getitem__, at.tolist()) for some, at in zip(words, places, strict=True))
+        answers = self._answers([*zip(*asked, repeat(day))])
         names = table.column_names
         table = table.set_column(
             names.index("user"), "user", codes_to_text(pair.indices, [a[0] for a in answers])

@@ -24,7 +24,6 @@ Grade = Literal[
     "login", "assigned", "lease", "unlisted", "ambiguous", "shared", "service", "address"
 ]
 LONGEST = 200
-MOST_KNOWN = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Answer:
 
 
 class Identities:
-    """Answers once per user, address, day and owners, and remembers.
+    """Whose a line is; whoever has many lines asks once per user, address, day and owners.
 
     `shared`: addresses and networks that stand for many people (NAT, terminal servers).
     """
@@ -49,7 +48,6 @@ class Identities:
         self._people = people
         self.leases = Leases() if leases is None else leases
         self._shared = [ipaddress.ip_network(network) for network in shared]
-        self._known: dict[tuple[str | None, str | None, int, Owners], tuple[str | None, Grade]] = {}
 
     def of(
         self, user: str | None, client: str | None, day: int, owners: Owners = NOBODY
@@ -58,14 +56,8 @@ class Identities:
 
         `owners`: who leases and logons show behind the address at the line's instant.
         """
-        key = (user, client, day, owners)
-        found = self._known.get(key)
-        if found is None:
-            if len(self._known) > MOST_KNOWN:
-                self._known.clear()
-            answer = self.explain(user, client, date.fromordinal(day + EPOCH), owners)
-            found = self._known[key] = (answer.name, answer.grade)
-        return found
+        answer = self.explain(user, client, date.fromordinal(day + EPOCH), owners)
+        return answer.name, answer.grade
 
     def owners(self, clients: Sequence[str | None], codes: Any, times: Any, begun: Any) -> Any:
         """Numbers of the owner sets of rows: `codes` point into `clients`, times in ms.

@@ -27,7 +27,7 @@ from ingest.identity import known_identities
 from ingest.notes import Note, Notes, note_of
 from ingest.overlap import Overlap, held, without
 from ingest.reading import Pieces, from_the_start, parse, prepare
-from ingest.streams import Known, Piece, Stream
+from ingest.streams import Known, Mark, Piece, Stream
 from lake import catalogue
 from lake.age import first_day_kept
 from lake.write import sweep
@@ -57,6 +57,22 @@ class Worked:
     ignored: int
     given: Given
     fold: Fold | None
+
+
+@dataclass(frozen=True)
+class Place:
+    """How far a stream was read, and after how many of its pieces."""
+
+    head: str
+    offset: int
+    marks: list[Mark]
+    pieces: int
+
+    @staticmethod
+    def of(stream: Stream, pieces: int = 0) -> "Place":
+        """Where a stream stands, marked."""
+        stream.mark()
+        return Place(stream.head, stream.offset, list(stream.marks), pieces)
 
 
 __all__ = ["Counts", "FileReport", "ingest"]
@@ -378,7 +394,8 @@ class _Reading:
         digest = stream.digest() if whole else ""
         if advanced:
             self.batch.remember(stream.head, self.stream, stream.marks)
-        self._last = lambda: self._enter(stream, digest, final=whole, advanced=advanced)
+        end = Place.of(stream)
+        self._last = lambda: self._enter(end, digest, final=whole, advanced=advanced)
         self.owner.waiting.append(self)
         if self.batch.rows + self.counts.rows >= ROWS:
             self.owner.settle(0)
@@ -399,6 +416,8 @@ class _Reading:
         """
         ahead = self.ws.settings.limits.threads + 1
         pieces = stream.pieces()
+        due: Place | None = None
+        taken = 0
         while True:
             try:
                 piece = next(pieces)
@@ -414,14 +433,15 @@ class _Reading:
                 # The files before this one come first.
                 self.owner.settle(0)
                 self._take(*self._waiting.popleft())
-            if stream.offset - self._committed >= COMMIT_BYTES:
-                self.owner.settle(0)
-                while self._waiting:
-                    self._take(*self._waiting.popleft())
-                stream.mark()
-                self._enter(stream, "", final=False, advanced=True)
-                self.batch.commit()
+                taken += 1
+            if due is None and stream.offset - self._committed >= COMMIT_BYTES:
+                due = Place.of(stream, taken + len(self._waiting))
                 self._committed = stream.offset
+            if due is not None and taken == due.pieces:
+                # The pieces after these are parsed meanwhile.
+                self._enter(due, "", final=False, advanced=True)
+                self.batch.commit()
+                due = None
 
     def _work(self, piece: Piece, format_: Format, given: Given) -> Worked:
         parsed = parse(format_, Block(piece.data), given, self.line_bytes)
@@ -484,7 +504,7 @@ class _Reading:
         self.counts.duplicate += rows + len(rejects) - len(kept) + between
         return replace(worked, rejects=kept, ignored=ignored - between)
 
-    def _enter(self, stream: Stream, digest: str, *, final: bool, advanced: bool) -> None:
+    def _enter(self, place: "Place", digest: str, *, final: bool, advanced: bool) -> None:
         """Hand what was read since the last commit over to the next one."""
         counts = self.counts
         counts.total()
@@ -499,10 +519,10 @@ class _Reading:
                     format=self.report.format,
                     stream=self.stream,
                     file=self.file,
-                    head=stream.head,
+                    head=place.head,
                     first_line=self._first_line,
-                    offset=stream.offset,
-                    marks=list(stream.marks),
+                    offset=place.offset,
+                    marks=place.marks,
                     newest=self.newest,
                     counts=counts,
                     digest=digest,

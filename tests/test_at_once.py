@@ -4,10 +4,12 @@ import re
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.formats.alike import Alike, Signs, pairs
+from ingest.formats import urls
+from ingest.formats.alike import Alike, Marks, pairs
 from ingest.formats.block import Block, beside
 from ingest.formats.lines import clean
 from ingest.formats.pairs import Pairs, Syntax
@@ -20,7 +22,7 @@ ORDERS = (
     ("a", "user", "bb"),
     ("x", "averyveryverylongkey", "x"),
 )
-VALUES = ("x", "", '"q"', '"q r"', '"a=b c=d"', "1=2", '"\\"e"', '"\\\\"', "a,b", "[z=1", "(k=v", '" k=9 "', "é")  # fmt: skip
+VALUES = ("x", "", '"q"', '"q r"', '"a=b c=d"', "1=2", '"\\"e"', '"\\\\"', "a,b", "[z=1", "(k=v", '" k=9 "', "é", 'x"y"', 'x"y z=1"')  # fmt: skip
 LINE = st.builds(
     lambda lead, keys, values: (
         lead + " ".join(f"{k}={v}" for k, v in zip(keys, values, strict=False))
@@ -43,10 +45,10 @@ URL = st.one_of(
 @given(st.lists(st.one_of(LINE, st.just("no pairs")), min_size=1, max_size=40))
 def test_pairs_of_lines_alike(lines: list[str]) -> None:
     block = clean(Block("".join(f"{line}\n" for line in lines).encode()))
-    signs, one_by_one = Signs(block, Syntax()), Pairs(block, Syntax())
-    if signs.odd:
+    marks, one_by_one = Marks(block, Syntax()), Pairs(block, Syntax())
+    if marks.odd:
         return
-    alike = Alike(block, Syntax(), signs)
+    alike = Alike(block, Syntax(), marks)
     assert alike.keys() == one_by_one.keys()
     for key in alike.keys() | {"nokey"}:
         mine, theirs = alike.column(key), one_by_one.column(key)
@@ -65,10 +67,25 @@ def test_a_line_of_many_pairs_costs_no_more_than_others() -> None:
     assert other is not None and other.to_pylist() == [None, *["2"] * 100]
 
 
+WORD = st.one_of(st.none(), st.sampled_from(("", "http", "HTTPS", "80", "443", "8080", "0", "x")))
+HOST = st.one_of(st.none(), st.sampled_from(("", "a.example", "A", "a:81", "::1", "[::1]", "a b")))
+
+
+@given(st.lists(st.tuples(WORD, HOST, WORD), min_size=1, max_size=30))
+def test_places_of_urls(rows: list[tuple[str | None, str | None, str | None]]) -> None:
+    columns = [pa.array(c, pa.string()).dictionary_encode() for c in zip(*rows, strict=True)]
+    before, authority = urls._places(*columns)
+    own = [urls.authority_of(*row) for row in rows]
+    assert authority.to_pylist() == own
+    roots = [urls.root_of(row[0], place) for row, place in zip(rows, own, strict=True)]
+    made = pc.binary_join_element_wise(before, authority, "").to_pylist()
+    assert made == roots
+
+
 @given(st.lists(st.one_of(st.none(), URL), max_size=30))
-def test_urls_cut_at_their_slashes(urls: list[str | None]) -> None:
-    cut = Slashed(pa.array(urls, pa.string()))
-    texts = [url or "" for url in urls]
+def test_urls_cut_at_their_slashes(some: list[str | None]) -> None:
+    cut = Slashed(pa.array(some, pa.string()))
+    texts = [url or "" for url in some]
     schemed = [re.match(SCHEME, text) for text in texts]
     assert cut.schemed.tolist() == [bool(found) for found in schemed]
     assert cut.page.tolist() == [bool(re.match("[^/]{0,10}//", text)) for text in texts]

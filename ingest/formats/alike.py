@@ -16,7 +16,7 @@ from ingest.formats.block import BACKSLASH, NEWLINE, IntArray
 from ingest.formats.lines import Columns, Lines, Mask, between, coded
 from ingest.formats.pairs import ALWAYS_BETWEEN, LONGEST_KEY, Pairs, Syntax
 from ingest.formats.quotes import Escapes
-from ingest.formats.words import LAST, next_byte, words
+from ingest.formats.words import LAST, Bytes, Words, next_byte, words
 
 ORDERS = 16
 """Orders of keys that are looked for in a block."""
@@ -24,27 +24,28 @@ ORDERS = 16
 BEFORE = b"@before"
 """What stands before the first key of a line, as a column."""
 
-MOST_SIGNS = 500
-"""Pairs of a line that are compared with those of others: no device writes more."""
+MOST_MARKS = 1000
+"""Signs and quotes of a line that are compared with those of others: no device writes more."""
 
-FEW = 512
-"""Lines looked at together: their keys stay in the processor's cache."""
+FEW = 1 << 14
+"""Words looked at together: they stay in the processor's cache."""
 
 PAD = 128
 
 
 @dataclass(frozen=True)
 class Order:
-    """Lines with the same keys, and at which of their signs each key stands (the first of its name)."""
+    """Lines with the same keys, and at which of their marks each key stands (the first of its name)."""
 
     rows: IntArray
-    first: IntArray  # their first signs
+    first: IntArray  # their first marks
+    quotes: Mask  # which of their marks are quotes, in all of them
     keys: dict[bytes, int]
-    lead: int  # bytes of the first key
+    lead: tuple[int, int]  # the mark of the first key, and its bytes
 
 
-class Signs:
-    """The signs of a block that stand outside quotes, line by line.
+class Marks:
+    """Signs and quotes of a block, line by line, but for signs that stand within quotes.
 
     `odd`: whether a quote is left open anywhere, so that nothing here holds.
     """
@@ -52,32 +53,31 @@ class Signs:
     def __init__(self, lines: Lines, syntax: Syntax) -> None:
         block, sign, quote = lines.block, syntax.sign[0], syntax.quotes[0]
         array = block.array
-        marks = np.flatnonzero((array == sign) | (array == quote)).astype(np.int32)
-        kinds = array[marks]
-        quotes = kinds == quote
+        found = np.flatnonzero((array == sign) | (array == quote))
+        quotes = array[found] == quote
+        places = found.astype(np.int32)
         if BACKSLASH in block.data:
-            some = np.flatnonzero(quotes)
-            quotes[some] = ~Escapes(block).before(marks[some])
-        before = np.cumsum(quotes, dtype=np.int32)
-        newlines = np.searchsorted(marks, block.ends)
-        self.odd = bool((np.append(np.int32(0), before)[newlines] & 1).any())
-        at = np.flatnonzero((kinds == sign) & (before & 1 == 0))
-        self.places, self.opening = marks[at], before[at]
-        self.quotes = np.append(marks[quotes], np.full(2, len(array), np.int32))
-        past = np.searchsorted(at, newlines)
-        self.counts = np.diff(past, prepend=0)
-        self.first = past - self.counts
+            keep = np.ones(len(places), bool)
+            keep[quotes] = ~Escapes(block).before(places[quotes])
+            places, quotes = places[keep], quotes[keep]
+        odd = (np.cumsum(quotes, dtype=np.int32) & 1).astype(bool)
+        inside = odd & ~quotes
+        if inside.any():
+            places, quotes, odd = (some[~inside] for some in (places, quotes, odd))
+        self.past = np.searchsorted(places, block.ends)
+        self.odd = bool(np.append(odd, False)[self.past - 1].any())
+        self.counts = np.diff(self.past, prepend=0)
+        self.first = self.past - self.counts
+        self.places, self.quotes = places, quotes
 
 
 class Alike:
     """The pairs of lines, by key; `left`: those lines whose pairs are found one by one."""
 
-    def __init__(self, lines: Lines, syntax: Syntax, signs: Signs) -> None:
-        self.lines, self.numbers, self._syntax, self._signs = lines, lines.numbers, syntax, signs
-        array = lines.block.array
-        padded = np.full(len(array) + PAD, NEWLINE, np.uint8)
-        padded[PAD:] = array
-        self._words = words(padded)
+    def __init__(self, lines: Lines, syntax: Syntax, marks: Marks) -> None:
+        self.lines, self.numbers, self._syntax, self._marks = lines, lines.numbers, syntax, marks
+        self._words = words(_padded(lines.block.array, NEWLINE))
+        self._kinds = words(_padded(marks.quotes.view(np.uint8), 0))
         stops = re.escape(syntax.sign + syntax.between + syntax.quotes + ALWAYS_BETWEEN)
         led = re.escape(syntax.between + ALWAYS_BETWEEN)
         self._key = re.compile(rb"(?:^|(?<=[" + led + rb"]))[^" + stops + rb"]+$")
@@ -97,50 +97,53 @@ class Alike:
         for _ in range(ORDERS):
             if not len(left):
                 break
-            model = int(left[0])
-            keys = self._keys(model)
-            rows = left[self._signs.counts[left] == self._signs.counts[model]]
-            rows = rows[self._like(model, rows, [len(key) for key in keys])] if keys else left[:1]
+            rows = self._marked_as(int(left[0]), left)
+            keys = self._keys(int(rows[0]))
             if keys:
-                places = {key: len(keys) - 1 - n for n, key in enumerate(reversed(keys))}
-                self._orders.append(Order(rows, self._signs.first[rows], places, len(keys[0])))
+                rows = rows[self._like(rows, keys)]
+                self._orders.append(self._order(rows, keys))
             else:
+                rows = rows[:1]
                 strange.append(rows)
             left = np.setdiff1d(left, rows, assume_unique=True)
         return np.sort(np.concatenate((*strange, left)))
 
-    def _keys(self, row: int) -> list[bytes]:
-        """The keys of a line; none where one of its signs does not follow a key, or they are many."""
-        block, signs = self.lines.block, self._signs
-        first, start, count = signs.first[row], int(block.starts[row]), int(signs.counts[row])
-        if count > MOST_SIGNS:
-            return []
-        places = signs.places[first : first + count].tolist()
-        # A key longer than may be fills the window, and is told by its length.
-        near = [block.data[max(start, place - LONGEST_KEY - 1) : place] for place in places]
-        found = [self._key.search(text) for text in near]
-        keys = [key[0] for key in found if key]
-        return (
-            keys
-            if len(keys) == len(places) and max(map(len, keys), default=0) <= LONGEST_KEY
-            else []
-        )
+    def _order(self, rows: IntArray, keys: Sequence[tuple[int, bytes]]) -> Order:
+        first, count = self._marks.first[rows], int(self._marks.counts[rows[0]])
+        quotes = self._marks.quotes[first[0] : first[0] + count]
+        places = {key: mark for mark, key in reversed(keys)}
+        return Order(rows, first, quotes, places, (keys[0][0], len(keys[0][1])))
 
-    def _like(self, model: int, rows: IntArray, lengths: Sequence[int]) -> Mask:
-        """Which of the rows have the model's keys where it has them, each after the same byte."""
-        own = self._signs.first[model] + np.arange(len(lengths))
-        alike = np.ones(len(rows), bool)
-        rest, back = np.array(lengths) + 1, 8
-        while len(some := np.flatnonzero(rest > 0)):
-            kept = LAST[np.minimum(rest[some], 8)]
-            wanted = self._words[self._signs.places[own[some]] + (PAD - back)] & kept
-            for low in range(0, len(rows), FEW):
-                first = self._signs.first[rows[low : low + FEW]]
-                places = self._signs.places[first[:, None] + some]
-                found = self._words[places + (PAD - back)] & kept
-                alike[low : low + FEW] &= (found == wanted).all(axis=1)
-            rest, back = rest - 8, back + 8
-        return alike
+    def _marked_as(self, model: int, rows: IntArray) -> IntArray:
+        """Those of the rows that have as many signs and quotes as the model, in its order."""
+        count = int(self._marks.counts[model])
+        rows = rows[self._marks.counts[rows] == count]
+        if not 0 < count <= MOST_MARKS:
+            return rows
+        past = self._marks.past[rows][:, None]
+        return rows[_same(self._kinds, past, np.array([count]))]
+
+    def _keys(self, row: int) -> list[tuple[int, bytes]]:
+        """The keys of a line by mark; none where one of its signs follows no key, or they are many."""
+        block, marks = self.lines.block, self._marks
+        first, start, count = marks.first[row], int(block.starts[row]), int(marks.counts[row])
+        if count > MOST_MARKS:
+            return []
+        found = []
+        for mark in np.flatnonzero(~marks.quotes[first : first + count]).tolist():
+            place = int(marks.places[first + mark])
+            # A key longer than may be fills the window, and is told by its length.
+            key = self._key.search(block.data[max(start, place - LONGEST_KEY - 1) : place])
+            if key is None or len(key[0]) > LONGEST_KEY:
+                return []
+            found.append((mark, key[0]))
+        return found
+
+    def _like(self, rows: IntArray, keys: Sequence[tuple[int, bytes]]) -> Mask:
+        """Which of the rows have the keys of their first, each after the same byte."""
+        at = np.array([mark for mark, _ in keys])
+        places = self._marks.places[self._marks.first[rows][:, None] + at]
+        return _same(self._words, places, np.array([len(key) + 1 for _, key in keys]))
 
     def keys(self) -> set[str]:
         """All keys of the block: for those who want to know what there is."""
@@ -186,18 +189,46 @@ class Alike:
 
     def _values(self, order: Order, key: bytes) -> tuple[IntArray, IntArray]:
         """From where to where the values of a key stand in the lines of an order."""
-        signs, block = self._signs, self.lines.block
+        places, block = self._marks.places, self.lines.block
         if key == BEFORE:
-            return block.starts[order.rows], signs.places[order.first] - order.lead
-        at = order.first + order.keys[key]
-        starts, opening = signs.places[at] + 1, signs.opening[at]
-        quoted = signs.quotes[opening] == starts
-        if quoted.all():
-            return starts + 1, signs.quotes[opening + 1]
-        ends = np.where(quoted, signs.quotes[opening + 1], 0)
-        bare = ~quoted
-        ends[bare] = next_byte(block.array, starts[bare], self._syntax.between[0])
-        return starts + quoted, np.minimum(ends, block.ends[order.rows])
+            mark, size = order.lead
+            return block.starts[order.rows], places[order.first + mark] - size
+        mark = order.keys[key]
+        starts = places[order.first + mark] + 1
+        ends, quoted = starts, np.zeros(len(starts), bool)
+        if order.quotes[mark + 1 : mark + 2].any():
+            # A sign within quotes is no mark: after the quote that opens comes the one that closes.
+            quoted = places[order.first + mark + 1] == starts
+            starts, ends = starts + quoted, places[order.first + mark + 2]
+            if quoted.all():
+                return starts, ends
+        bare = next_byte(block.array, starts[~quoted], self._syntax.between[0])
+        ends = ends.copy()
+        ends[~quoted] = np.minimum(bare, block.ends[order.rows[~quoted]])
+        return starts, ends
+
+
+def _padded(array: Bytes, byte: int) -> Bytes:
+    padded = np.full(len(array) + PAD, byte, np.uint8)
+    padded[PAD:] = array
+    return padded
+
+
+def _same(every: Words, ends: IntArray, lengths: IntArray) -> Mask:
+    """Which rows of `ends`, each a place in padded bytes, have the same bytes before them as the first
+    row: as many as `lengths` says for each column."""
+    alike = np.ones(len(ends), bool)
+    rest, back = lengths, 8
+    while len(some := np.flatnonzero(rest > 0)):
+        kept = LAST[np.minimum(rest[some], 8)]
+        wanted = every[ends[0, some] + (PAD - back)] & kept
+        step = FEW // len(some) + 1
+        for low in range(0, len(ends), step):
+            places = ends[low : low + step].take(some, axis=1) + (PAD - back)
+            found = every[places] & kept
+            alike[low : low + step] &= (found == wanted).all(axis=1)
+        rest, back = rest - 8, back + 8
+    return alike
 
 
 def pairs(lines: Lines, syntax: Syntax) -> Columns:
@@ -206,8 +237,8 @@ def pairs(lines: Lines, syntax: Syntax) -> Columns:
     special: Any = syntax.spaced or syntax.escapes or syntax.blank_keys or syntax.keys
     if not plain or special or syntax.sign == b":" or len(lines) < ORDERS:
         return Pairs(lines, syntax)
-    signs = Signs(lines, syntax)
-    if signs.odd:
+    marks = Marks(lines, syntax)
+    if marks.odd:
         return Pairs(lines, syntax)
-    made = Alike(lines, syntax, signs)
+    made = Alike(lines, syntax, marks)
     return made if len(made.left) * 2 < len(lines) else Pairs(lines, syntax)

@@ -151,6 +151,11 @@ class Subset:
         return whole if whole is None else whole.take(pa.array(self.rows))
 
 
+def some(columns: Columns, rows: IntArray) -> Columns:
+    """Some records of others' columns; all of them are those columns themselves."""
+    return columns if len(rows) == len(columns.numbers) else Subset(columns, rows)
+
+
 @dataclass(frozen=True)
 class Beside:
     """Others' columns with some more beside them."""
@@ -180,4 +185,4 @@ class Table:
         return self.made.get(name)
 
 
-__all__ = ["NEWLINE", "Beside", "Columns", "Lines", "Mask", "Subset", "Table", "between", "clean", "coded", "cut", "from_texts", "slices"]  # fmt: skip
+__all__ = ["NEWLINE", "Beside", "Columns", "Lines", "Mask", "Subset", "Table", "between", "clean", "coded", "cut", "from_texts", "slices", "some"]  # fmt: skip

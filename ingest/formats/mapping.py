@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from ingest.formats import fetching, times, urls
 from ingest.formats.arrays import codes_to_text, constant, text_of, values_of
-from ingest.formats.block import RAW, Fold, Given, Parsed, Reject
+from ingest.formats.block import RAW, Fold, Given, IntArray, Parsed, Reject
 from ingest.formats.description import (  # fmt: skip
     NOTHING,
     Condition,
@@ -26,7 +26,7 @@ from ingest.formats.description import (  # fmt: skip
     grouped,
 )
 from ingest.formats.later import answered
-from ingest.formats.lines import Beside, Columns, Mask, Subset, coded
+from ingest.formats.lines import Beside, Columns, Mask, some
 from ingest.formats.values import DECODERS, filled, first_of, numbers
 
 TEXTS = ("client", "user", "method", "referrer", "content_type", "user_agent", "device_category")
@@ -100,6 +100,12 @@ class Named:
     def __len__(self) -> int:
         return len(self.numbers)
 
+    def under(self, rules: Rules) -> "Named":
+        """The same records by the names of another record's rules: those made already, where they agree."""
+        if (rules.places, rules.extract) == (self._rules.places, self._rules.extract):
+            return self
+        return Named(self.columns, rules, rules.layout.nothing)
+
     def raw(self, name: str) -> pa.DictionaryArray | None:
         """The column as it stands, words for nothing included."""
         if name in self._groups:
@@ -137,29 +143,31 @@ def holds(columns: Named, condition: Condition) -> Mask:
     """Which records a condition is true of: all its columns have one of the words."""
     result = np.ones(len(columns), bool)
     for name, words in condition.items():
-        column = columns.column(name)
-        result &= _has(column, words, len(columns))
+        result &= _has(columns.column(name), words, len(columns))
+        if not result.any():  # what no record is asked for need not be made
+            break
     return result
 
 
 def _has(column: pa.DictionaryArray | None, words: Sequence[str], count: int) -> Mask:
     if column is None:
         return np.full(count, "absent" in words)
-    made = np.zeros(len(column.dictionary), bool)
     texts = column.dictionary
+    made = np.full(len(texts), "present" in words)
     plain = [w for w in words if not w.startswith("~") and w not in ("present", "absent")]
     if plain:
         made |= pc.is_in(texts, pa.array(plain)).to_numpy(zero_copy_only=False)
     for word in words:
         if word.startswith("~"):
-            made |= pc.match_substring_regex(texts, word[1:]).to_numpy(zero_copy_only=False)
-    if "present" in words:
-        made[:] = True
-    null = pc.is_null(column).to_numpy(zero_copy_only=False)
-    at = column.indices.fill_null(0).to_numpy(zero_copy_only=False)
-    found = made[at] if len(made) else np.zeros(count, bool)
-    # A null may stand in the dictionary itself.
-    return np.where(null, "absent" in words, found)
+            found = pc.match_substring_regex(texts, word[1:])
+            made |= found.fill_null(False).to_numpy(zero_copy_only=False)
+    if texts.null_count:  # a null may stand in the dictionary itself
+        made[pc.is_null(texts).to_numpy(zero_copy_only=False)] = "absent" in words
+    indices = column.indices
+    if indices.null_count:
+        made, indices = np.append(made, "absent" in words), indices.fill_null(len(made))
+    mask: Mask = made[indices.to_numpy()]
+    return mask
 
 
 def rows(layout: Layout, kind: Kind, columns: Columns, given: Given) -> Parsed:
@@ -169,25 +177,26 @@ def rows(layout: Layout, kind: Kind, columns: Columns, given: Given) -> Parsed:
     left = np.arange(len(columns.numbers))
     why: Counter[str] = Counter()
     if not layout.records:
-        parts.append(_rows(whole, columns, given))
+        parts.append(_rows(whole, Named(columns, whole, layout.nothing), given))
         left = left[:0]
     columns = _answered(whole, columns)
+    named = Named(columns, whole, layout.nothing)
     rejects: list[Reject] = []
     for record in layout.records:
         if not len(left):
             break
         rules = Rules(layout, record, kind)
-        some = Subset(columns, left)
-        named = Named(some, rules, layout.nothing)
+        named = named.under(rules) if len(named) == len(left) else _named(rules, columns, left)
         mine = np.ones(len(left), bool)
         if record.when:
             mine = np.logical_or.reduce([holds(named, c) for c in record.when])
         if record.ignore is not None:
             why[record.ignore] += int(mine.sum())
         elif record.reject is not None:
-            rejects += [Reject(int(n), record.reject) for n in some.numbers[mine]]
+            rejects += [Reject(int(n), record.reject) for n in named.numbers[mine]]
         elif mine.any():
-            parts.append(_rows(rules, Subset(columns, left[mine]), given))
+            own = named if mine.all() else _named(rules, columns, left[mine])
+            parts.append(_rows(rules, own, given))
         left = left[~mine]
     result = together(parts)
     result.why += +why
@@ -240,8 +249,11 @@ def together(parts: Sequence[Parsed]) -> Parsed:
     return result
 
 
-def _rows(rules: Rules, columns: Columns, given: Given) -> Parsed:
-    named = Named(columns, rules, rules.layout.nothing)
+def _named(rules: Rules, columns: Columns, rows: IntArray) -> Named:
+    return Named(some(columns, rows), rules, rules.layout.nothing)
+
+
+def _rows(rules: Rules, named: Named, given: Given) -> Parsed:
     count = len(named)
     when, reasons, fold = _time(rules, named, given)
     # `none` is one of a browser's words, though products write it for nothing.
@@ -250,7 +262,7 @@ def _rows(rules: Rules, columns: Columns, given: Given) -> Parsed:
     url = urls.composed(got, count)
     method = got.get("method")
     made: dict[str, pa.Array] = {
-        "line": pa.array(columns.numbers, pa.int64()),
+        "line": pa.array(named.numbers, pa.int64()),
         "time": when,
         "url": url,
         "status": status,
@@ -368,10 +380,10 @@ def _offset_only(zone: pa.DictionaryArray) -> pa.DictionaryArray:
 
 def _glued(columns: Sequence[pa.DictionaryArray], *, skip: bool = False) -> pa.DictionaryArray:
     """Columns as one, with blanks between; null where one is, or (`skip`) where the first is."""
-    first, *others = [c.cast(pa.string()) for c in columns]
-    if skip:  # Arrow's own null_handling="skip" loses the rows where all are null
-        others = [pc.fill_null(text, "") for text in others]
-    return coded(pc.binary_join_element_wise(first, *others, " ", null_handling="emit_null"))
+    indices, known = urls.distinct(columns)
+    if skip:
+        known = [(first, *(text or "" for text in others)) for first, *others in known]
+    return codes_to_text(indices, [None if None in texts else " ".join(texts) for texts in known])  # type: ignore[arg-type]
 
 
 def field(
@@ -390,13 +402,11 @@ def field(
 
 
 def _taken(named: Named, take: Take, ask: Asked) -> pa.DictionaryArray | None:
-    if take.from_:
-        columns = [c for name in take.from_ if (c := ask(name)) is not None]
-        if not columns:
-            return None
-        column = first_of(columns)
-    else:
-        column = constant(take.value or None, len(named))
+    column = (
+        _said_first(take.from_, ask) if take.from_ else constant(take.value or None, len(named))
+    )
+    if column is None:
+        return None
     if take.match:
         found = pc.extract_regex(column.dictionary, pattern=grouped(take.match))
         column = codes_to_text(column.indices, filled(found.field("x")))
@@ -414,6 +424,17 @@ def _taken(named: Named, take: Take, ask: Asked) -> pa.DictionaryArray | None:
         mask = holds(named, take.when)
         column = column.take(pa.array(np.arange(len(column)), mask=~mask))
     return column
+
+
+def _said_first(names: Sequence[str], ask: Asked) -> pa.DictionaryArray | None:
+    """The first of several columns that says something; those behind one that always does are not made."""
+    found: list[pa.DictionaryArray] = []
+    for name in names:
+        if (column := ask(name)) is not None:
+            found = [first_of([*found, column])]
+            if not found[0].null_count:
+                break
+    return found[0] if found else None
 
 
 def _numbers(named: Named, takes: Sequence[Take], count: int) -> pa.Array:

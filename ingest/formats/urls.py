@@ -26,18 +26,37 @@ def composed(got: dict[str, pa.DictionaryArray | None], count: int) -> pa.Dictio
     if host is None and path is None and scheme is None:
         return constant(None, count) if url is None else rooted(url)
     none = constant(None, count)
-    places, known = distinct([none if c is None else c for c in (scheme, host, port)])
-    authorities = [authority_of(*place) for place in known]
-    roots = [root_of(place[0], own) for place, own in zip(known, authorities, strict=True)]
-    authority = codes_to_text(places, authorities).cast(pa.string())
-    before = codes_to_text(places, roots).cast(pa.string())
+    scheme, host, port = (none if c is None else c for c in (scheme, host, port))
+    before, authority = _places(scheme, host, port)
     rest = _rest(url, path, query, count)
-    made = pc.if_else(pc.is_null(rest), authority, pc.binary_join_element_wise(before, rest, ""))
+    made = pc.binary_join_element_wise(before, authority, rest, "")
+    if rest.null_count:
+        made = pc.if_else(pc.is_null(rest), authority, made)
     if url is None or _no_more(url):
         return coded(made)
-    schemes = [place[0].lower() if place[0] else None for place in known]
-    whole = _whole(url, codes_to_text(places, schemes), none if host is None else host)
-    return coded(pc.coalesce(whole, made))
+    schemes = text_of(scheme, lambda word: word.lower() or None)
+    return coded(pc.coalesce(_whole(url, schemes, host), made))
+
+
+def _places(
+    scheme: pa.DictionaryArray, host: pa.DictionaryArray, port: pa.DictionaryArray
+) -> tuple[pa.StringArray, pa.StringArray]:
+    """What stands before the host of each row; host and port, null where there is none."""
+    # Of schemes and ports there are few, of hosts many.
+    ends, kinds = distinct([scheme, port])
+    roots = [f"{word.lower()}://" if word else "//" for word, _ in kinds]
+    ports = [str(authority_of(word, "-", number))[1:] for word, number in kinds]
+    before, after = (codes_to_text(ends, texts).cast(pa.string()) for texts in (roots, ports))
+    authority = host.cast(pa.string())
+    if any(ports):
+        authority = pc.binary_join_element_wise(authority, after, "")
+    odd = pc.match_substring_regex(host.dictionary, "^$|[: ]")
+    if pc.any(odd).as_py():
+        places, known = distinct([scheme, host, port])
+        own = codes_to_text(places, [authority_of(*place) for place in known])
+        rows = pc.fill_null(odd.take(host.indices), False)
+        authority = pc.if_else(rows, own.cast(pa.string()), authority)
+    return before, authority
 
 
 def _rest(
@@ -82,16 +101,19 @@ def distinct(
     columns: Sequence[pa.DictionaryArray],
 ) -> tuple[pa.Array, list[tuple[str | None, ...]]]:
     """Each row's number in a list of the distinct combinations of values."""
-    known: list[tuple[str | None, ...]] = [()]
     index = pa.array(np.zeros(len(columns[0]), np.int64))
+    texts: list[list[str | None]] = []
+    codes: list[IntArray] = []
     for column in columns:
-        values = [*column.dictionary.to_pylist(), None]
-        width = len(values)
+        texts.append([*column.dictionary.to_pylist(), None])
+        width = len(texts[-1])
         own = pc.fill_null(column.indices.cast(pa.int64()), width - 1)
         pair = pc.add(pc.multiply(index, width), own).dictionary_encode()
-        known = [(*known[p // width], values[p % width]) for p in pair.dictionary.to_pylist()]
+        before, last = np.divmod(pair.dictionary.to_numpy(), width)
+        codes = [*(one[before] for one in codes), last]
         index = pair.indices.cast(pa.int64())
-    return index, known
+    named = zip(texts, codes, strict=True)
+    return index, [*zip(*(map(some.__getitem__, at.tolist()) for some, at in named), strict=True)]
 
 
 def rooted(url: pa.DictionaryArray) -> pa.DictionaryArray:
