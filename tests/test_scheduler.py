@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
@@ -21,8 +22,10 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from apscheduler.jobstores.sqlalchemy import SQLAlchemyJobStore
 from apscheduler.schedulers.blocking import BlockingScheduler
 from conftest import ROOT, make_site, squid_line, write_lines
+from factory import lake, page
 from sqlalchemy import select
 
+import holds
 from config.settings import Mail, Officer, Timetable
 from errors import JobFailed, Locked, UnreadableInput
 from fairwatch.status import status
@@ -314,6 +317,39 @@ def test_overdue_data_is_told_to_the_officer_too(
     assert sorted(told) == [
         ("dpo@example.org", "verify"), ("it@example.org", "ingest"), ("it@example.org", "verify"),
     ]  # fmt: skip
+
+
+def test_a_hold_nobody_reviewed_is_mailed_and_again_for_another(
+    site: Workspace, inbox: Inbox
+) -> None:
+    """By the real step: IT and the officer, once for each set of holds; `status` says it first."""
+    ws = mailing(site, inbox.port)
+    officer = Officer(name="Dee", email="dpo@example.org")
+    ws = replace(ws, settings=ws.settings.model_copy(update={"dpo": officer}))
+    day = NOW.date()
+    lake(ws, [page(NOW - timedelta(days=1))])
+    with ws.alone():
+        for ahead in (5, 9):
+            holds.place(ws, "ann", (day, day), "tribunal", "", "Hana Hill", day + timedelta(days=ahead), "Tom Tow", NOW)  # fmt: skip
+
+    def night_after(days: int) -> list[tuple[str, str]]:
+        arrived = len(inbox.arrived)
+        with suppress(JobFailed):
+            run_one(ws, "holds", lambda: NOW + timedelta(days=days))
+        return [(m["To"], m.get_content()) for m in inbox.arrived[arrived:]]
+
+    assert night_after(5) == []
+    first = night_after(6)
+    assert sorted(to for to, _ in first) == ["dpo@example.org", "it@example.org"]
+    assert all("H-2026-0001" in text and "H-2026-0002" not in text for _, text in first)
+    assert night_after(7) == [], "said once"
+    (late, _) = status(ws, NOW + timedelta(days=7)).holds
+    assert late.startswith("REVIEW OVERDUE: H-2026-0001")
+    assert all("H-2026-0002" in text for _, text in night_after(10))
+    for id_ in ("H-2026-0001", "H-2026-0002"):
+        holds.review(ws, id_, "Tom Tow", day + timedelta(days=30), "still before the court", NOW + timedelta(days=10))  # fmt: skip
+    assert night_after(11) == []
+    assert alarms(ws) == {}
 
 
 def test_a_bug_is_an_alarm_too(site: Workspace, night: Night, inbox: Inbox) -> None:
