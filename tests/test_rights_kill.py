@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import cycle, product
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,9 @@ DRIVER = Path(__file__).parent / "drivers" / "right_once.py"
 POINTS = [name for name, _ in STEPS]
 INSIDE = ["write:3", "seal:1", "move:2", "add:1", "forget:2", "commit:2", "commit:4", "row:9",
           "act:1", "act:2"]  # fmt: skip
-ROUNDS = 8
+ENDS = ["row:1", "row:3", "commit:1", "act:1", "destroy:1", "remove:1", "remove:3", "row:4", "scrub:1", "act:2"]  # fmt: skip
+DEEDS = ("erase", "restrict")
+ROUNDS = 4
 
 
 @pytest.fixture(scope="module")
@@ -133,8 +136,9 @@ class Before:
         sound(ws)
 
 
-@pytest.mark.parametrize("deed", ["erase", "restrict"])
-@pytest.mark.parametrize("point", [*POINTS, *INSIDE])
+@pytest.mark.parametrize(
+    ("deed", "point"), [*product(DEEDS, POINTS), *zip(cycle(DEEDS), INSIDE, strict=False)]
+)
 def test_dead_at_a_point(ws: Workspace, deed: str, point: str) -> None:
     before = Before(ws, deed)
     ws = dead(ws, deed, point)
@@ -143,8 +147,10 @@ def test_dead_at_a_point(ws: Workspace, deed: str, point: str) -> None:
     before.in_the_end(ws)
 
 
-@pytest.mark.parametrize("deed", ["erase", "restrict"])
-@pytest.mark.parametrize("again_at", ["rewrite", "records", "keys", "unlink"])
+@pytest.mark.parametrize(
+    ("deed", "again_at"),
+    [*zip(cycle(DEEDS), ["rewrite", "records", "keys", "unlink"], strict=False)],
+)
 def test_dead_again_when_it_was_taken_up(ws: Workspace, deed: str, again_at: str) -> None:
     before = Before(ws, deed)
     ws = dead(ws, deed, "move:3")
@@ -190,9 +196,7 @@ def test_a_lift_that_died(ws: Workspace, point: str) -> None:
     sound(ws)
 
 
-@pytest.mark.parametrize("point", ["row:1", "row:3", "commit:1", "act:1", "destroy:1", "remove:1",
-                                   "remove:3", "row:4", "scrub:1", "act:2"])  # fmt: skip
-@pytest.mark.parametrize("ends", ["release", "purge"])
+@pytest.mark.parametrize(("ends", "point"), [*zip(cycle(["release", "purge"]), ENDS, strict=False)])
 def test_a_release_that_died(ws: Workspace, point: str, ends: str) -> None:
     """A hold is in force or it is gone; nobody is told that it is gone while it is there."""
     one = place(ws)
@@ -271,8 +275,17 @@ def test_a_full_disk(old_site: Path, tmp_path: Path, deed: str) -> None:
         before.in_the_end(ws)
 
 
-@pytest.mark.parametrize("deed", ["erase", "restrict", "lift"])
-@pytest.mark.parametrize("limit", [0, 2048, 9000, 70_000])
+@pytest.mark.parametrize(
+    ("deed", "limit"),
+    [
+        ("erase", 0),
+        ("erase", 9000),
+        ("restrict", 2048),
+        ("restrict", 70_000),
+        ("lift", 0),
+        ("lift", 9000),
+    ],
+)
 def test_files_that_cannot_grow(ws: Workspace, deed: str, limit: int) -> None:
     """What a full disk is in the middle; each limit stops at another step."""
     before = Before(ws, "restrict" if deed == "lift" else deed)

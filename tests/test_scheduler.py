@@ -690,7 +690,7 @@ def test_a_served_night_that_fails_does_not_end_the_timetable(
     (quiet.folder / "incoming" / "bad.gz").write_bytes(b"\x1f\x8b\x08" + bytes(7))
     store(quiet, {"nightly": datetime.now(UTC) - timedelta(hours=2)})
     process = serve(quiet.folder)
-    wait_for(lambda: len(runs(quiet)) == 5 and runs(quiet)[4][2] != "running", process)
+    wait_for(lambda: len(runs(quiet)) == len(NIGHT) and runs(quiet)[-1][2] != "running", process)
     assert runs(quiet)[0] == ("nightly", "ingest", "failed")
     time.sleep(0.5)
     assert process.poll() is None
