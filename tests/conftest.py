@@ -16,7 +16,7 @@ from workspace import Workspace, open_site
 hypothesis.settings.register_profile(
     "steady",
     deadline=None,
-    max_examples=50,  # the whole suite has to end within a quarter of an hour on two cores
+    max_examples=40,  # the whole suite has to end within a quarter of an hour on two cores
     derandomize=bool(os.environ.get("CI")),
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )

@@ -14,7 +14,7 @@ from retention import STEPS
 from workspace import Workspace, open_site
 
 POINTS = (*(name for name, _ in STEPS), "act", "row", "file", "segment")
-ROUNDS = 8
+ROUNDS = 5
 
 pytestmark = pytest.mark.slow
 

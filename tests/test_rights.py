@@ -239,7 +239,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
-@settings(max_examples=10, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@settings(max_examples=6, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(
     drawn=lines(),
     ends=st.tuples(st.integers(0, 5), st.integers(0, 5)).map(sorted),

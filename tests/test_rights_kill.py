@@ -47,7 +47,7 @@ INSIDE = ["write:3", "seal:1", "move:2", "add:1", "forget:2", "commit:2", "commi
           "act:1", "act:2"]  # fmt: skip
 ENDS = ["row:1", "row:3", "commit:1", "act:1", "destroy:1", "remove:1", "remove:3", "row:4", "scrub:1", "act:2"]  # fmt: skip
 DEEDS = ("erase", "restrict")
-ROUNDS = 4
+ROUNDS = 3
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +137,12 @@ class Before:
 
 
 @pytest.mark.parametrize(
-    ("deed", "point"), [*product(DEEDS, POINTS), *zip(cycle(DEEDS), INSIDE, strict=False)]
+    ("deed", "point"),
+    [
+        *product(DEEDS[:1], POINTS),
+        *product(DEEDS[1:], POINTS[2::3]),
+        *zip(cycle(DEEDS), INSIDE, strict=False),
+    ],
 )
 def test_dead_at_a_point(ws: Workspace, deed: str, point: str) -> None:
     before = Before(ws, deed)
