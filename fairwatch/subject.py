@@ -19,6 +19,8 @@ from workspace import Workspace
 subject_app = typer.Typer(help="What a person may ask for: access, erasure, restriction.", no_args_is_help=True)  # fmt: skip
 Person = Annotated[str, typer.Argument(metavar="PERSON", help="User name in people.csv.")]
 Request = Annotated[str, typer.Option("--request", help="Your own reference of the request.")]
+Handler = Annotated[str | None, typer.Option("--by", help="Who deals with it; else who is typing.")]
+NO_REFERENCE = "no reference given"
 First = Annotated[
     datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day; else all.")
 ]
@@ -42,12 +44,16 @@ class Listed:
 
 @subject_app.command("access")
 def access_(
-    person: Person, request: Request, by: By, json_: AsJson = False, site: Site = None
+    person: Person,
+    request: Request = NO_REFERENCE,
+    by: Handler = None,
+    json_: AsJson = False,
+    site: Site = None,
 ) -> None:
     """One bundle of everything held on a person and who looked, for that person."""
     ws = opened(site)
     with ws.alone():
-        made = access(ws, person, request, by, place.now())
+        made = access(ws, person, request, by or ws.actor, place.now())
     if json_:
         show.as_json({"id": made.right.id, "person": made.right.person, "path": made.path,
                       "sha256": made.sha256, "due": made.due, "beyond": made.beyond})  # fmt: skip
@@ -64,8 +70,8 @@ def access_(
 @subject_app.command("erase")
 def erase(
     person: Person,
-    request: Request,
-    by: By,
+    request: Request = NO_REFERENCE,
+    by: Handler = None,
     first: First = None,
     last: Last = None,
     confirm: Confirm = False,
@@ -79,15 +85,15 @@ def erase(
         _planned(ws, "erasure", span, json_)
         return
     with ws.alone():
-        done = deeds.erase(ws, span, request, by, place.now())
+        done = deeds.erase(ws, span, request, by or ws.actor, place.now())
         _certified(done, right_certified(ws, done, place.now()), json_)
 
 
 @subject_app.command("restrict")
 def restrict(
     person: Person,
-    request: Request,
-    by: By,
+    request: Request = NO_REFERENCE,
+    by: Handler = None,
     first: First = None,
     last: Last = None,
     json_: AsJson = False,
@@ -97,7 +103,7 @@ def restrict(
     ws = opened(site)
     span = _span(ws, person, first, last)
     with ws.alone():
-        done = deeds.restrict(ws, span, request, by, place.now())
+        done = deeds.restrict(ws, span, request, by or ws.actor, place.now())
         _certified(done, right_certified(ws, done, place.now()), json_)
 
 

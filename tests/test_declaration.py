@@ -137,7 +137,7 @@ TYPED: dict[str, Callable[[Place], list[Words]]] = {
     "subject restrict": lambda p: [[p.person(), *p.case()[2:], "--request", "a test", "--by", "Tom Ridley"]],
     "subject list": lambda p: [[]],
     "subject lift": lambda p: [[f"R-{p.now.year}-0001", "--note", "a test", "--by", "Tom Ridley"]],
-    "subject access": lambda p: [[p.person(), "--request", "a test", "--by", "Tom Ridley"]],
+    "subject access": lambda p: [[p.person()], [p.person(), "--request", "a test", "--by", "Tom Ridley"]],
     "subject erase": lambda p: [[p.person(), "--request", "a test", "--by", "Tom Ridley"], [p.person(), "--request", "a test", "--by", "Tom Ridley", "--confirm"]],
     "hold release": lambda p: [[f"H-{p.now.year}-0001", "--note", "a test", "--by", "Tom Ridley"]],
     "lists import": lambda p: [[p.file("hosts.txt", HOSTS), "--name", "mine", "--category", "social_network", "--write"]],
