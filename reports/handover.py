@@ -1,15 +1,19 @@
 """A hold's copy, handed to whoever the matter is before: a sealed pack of CSV files."""
 
-import hashlib
 from datetime import datetime
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+
 from errors import AlreadyThere, NotPermitted, WrongUsage
-from holds import hold, read
+from holds import Hold, hold, read
 from lake.datasets import PERSONAL, RECORDS
+from lake.files import sha256
 from reports import bag
-from reports.evidence import csv_bytes
-from subjects import refuse_self, same_person
+from reports.evidence import cell
+from reports.rows_csv import columns_of, schema_of
+from subjects import refuse_self, same_person, whole
 from workspace import Workspace
 
 README = """\
@@ -47,25 +51,39 @@ def export(
     with ws.state.change() as change:
         change.act("look", time=now, actor=ws.actor, what="hold export", hold=known.id, person=known.person,
                    by=by, approved_by=second, reason=note)  # fmt: skip
-    payload = {"READ-ME.txt": README.encode()}
-    for dataset in (*PERSONAL, RECORDS):
-        rows = [
-            list(row.values()) for table in read(ws, known.id, dataset) for row in table.to_pylist()
-        ]
-        payload[f"{dataset.name}.csv"] = csv_bytes(dataset.schema.names, rows)
-    content = bag.build(
-        known.id,
-        payload,
-        {
-            "External-Identifier": known.id,
-            "Source-Organization": ws.settings.organisation.name,
-            "Bagging-Date": now.date().isoformat(),
-            "Bag-Software-Agent": "Fairwatch",
-        },
-    )
     to.parent.mkdir(parents=True, exist_ok=True)
-    to.write_bytes(content)
-    digest = hashlib.sha256(content).hexdigest()
+    half = to.with_name(f"{to.name}.part")
+    try:
+        _write(ws, known, half, now)
+        half.rename(to)
+    except BaseException:
+        half.unlink(missing_ok=True)
+        raise
+    digest = sha256(to)
     with ws.state.change() as change:
         change.act("hold export", time=now, actor=ws.actor, hold=known.id, sha256=digest)
     return digest
+
+
+def _write(ws: Workspace, known: Hold, path: Path, now: datetime) -> None:
+    bundle = bag.Writer(path, known.id)
+    try:
+        bundle.add("READ-ME.txt", README.encode())
+        for dataset in (*PERSONAL, RECORDS):
+            schema = schema_of(dataset)
+            name = f"{dataset.name}.csv"
+            with bundle.member(name) as file, pa_csv.CSVWriter(file, schema) as writer:
+                for table in read(ws, known.id, dataset):
+                    columns = columns_of(whole(table, dataset), dataset, cell)
+                    writer.write_table(pa.table(columns, schema=schema))
+        bundle.finish(
+            {
+                "External-Identifier": known.id,
+                "Source-Organization": ws.settings.organisation.name,
+                "Bagging-Date": now.date().isoformat(),
+                "Bag-Software-Agent": "Fairwatch",
+            }
+        )
+    except BaseException:
+        bundle.abandon()
+        raise

@@ -17,6 +17,7 @@ from lake.datasets import EVENTS, PERSONAL, USAGE, Dataset
 from reports.bag import Writer
 from reports.evidence import cell
 from reports.render import NBSP, plain
+from reports.rows_csv import columns_of, schema_of
 from subjects import KEPT, Span, rows, sources, whole
 from workspace import Workspace
 
@@ -72,13 +73,15 @@ def write_rows(ws: Workspace, bundle: Writer, span: Span, limit: date) -> Gather
     ):  # lines say first whose they are
         told = Told(FILES.get(dataset.name, f"{dataset.name}.csv"), dataset.name)
         gathered.told.append(told)
-        schema = _schema(dataset)
+        schema = schema_of(dataset, "kept")
         with bundle.member(told.name) as file, pa_csv.CSVWriter(file, schema) as writer:
             for kept, found in _pieces(ws, dataset, span, held, limit, gathered):
                 table = _own(found, dataset, gathered)
                 if table.num_rows:
                     _note(table, dataset, kept, told, gathered, ws.settings.zone)
-                    writer.write_table(_written(table, kept, schema))
+                    columns = columns_of(table, dataset, _cell)
+                    said = pa.array([kept] * table.num_rows, pa.string())
+                    writer.write_table(pa.table([*columns, said], schema=schema))
     return gathered
 
 
@@ -165,32 +168,9 @@ def _note(
         gathered.usage += table.to_pylist()
 
 
-def _schema(dataset: Dataset) -> pa.Schema:
-    plain = [
-        pa.field(f.name, pa.string() if pa.types.is_dictionary(f.type) else f.type)
-        for f in dataset.schema
-    ]
-    return pa.schema([*plain, pa.field("kept", pa.string())])
-
-
-def _written(table: pa.Table, kept: str, schema: pa.Schema) -> pa.Table:
-    """As CSV has it: texts that no spreadsheet runs, and where the rows are kept."""
-    columns = [
-        _defused(table[f.name]) if f.type == pa.string() else table[f.name]
-        for f in schema
-        if f.name != "kept"
-    ]
-    return pa.table([*columns, pa.array([kept] * table.num_rows, pa.string())], schema=schema)
-
-
-def _defused(column: pa.ChunkedArray) -> pa.Array:
-    """Each distinct text made harmless once; a date in a name is worded: it is of no event.
+def _cell(word: str) -> str:
+    """Made harmless; a date in a name is worded: it is of no event.
 
     A path stays as it is: the retention proof knows that dates in one are not when it was asked for.
     """
-    coded = pa.concat_arrays(column.cast(pa.string()).chunks).dictionary_encode()
-    words = [
-        cell(word if word.startswith("/") else plain(word), NBSP)
-        for word in coded.dictionary.to_pylist()
-    ]
-    return pa.array(words, pa.string()).take(coded.indices)
+    return str(cell(word if word.startswith("/") else plain(word), NBSP))
