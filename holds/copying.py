@@ -50,14 +50,6 @@ class Made:
     needs: Sequence[str]
 
 
-@dataclass(frozen=True)
-class Copied:
-    """What a hold's copy holds, and what could not be copied (source partition: why)."""
-
-    rows: int
-    failed: dict[str, str]
-
-
 def copies(ws: Workspace, id_: str) -> list[Part]:
     """The partitions of a hold's copy."""
     with ws.state.read() as connection:
@@ -85,7 +77,7 @@ def top_up(ws: Workspace, now: datetime, person: str | None = None) -> dict[str,
     failed: dict[str, str] = {}
     for one in holds(ws, in_force=True):
         if person in (None, one.person):
-            for name, why in top_up_one(ws, one, now).failed.items():
+            for name, why in top_up_one(ws, one, now).items():
                 failed[name] = f"legal hold {one.id}: its rows could not be copied: {why}"
     return failed
 
@@ -121,8 +113,8 @@ def read(ws: Workspace, id_: str, dataset: Dataset) -> Iterator[pa.Table]:
             yield file.read()
 
 
-def top_up_one(ws: Workspace, one: Hold, now: datetime) -> Copied:
-    """Copy what is new under one hold."""
+def top_up_one(ws: Workspace, one: Hold, now: datetime) -> dict[str, str]:
+    """Copy what is new under one hold; what could not be, and why."""
     span = Span.of(ws, one.person, one.first_day, one.last_day)
     known = {(p.dataset, p.day): p for p in copies(ws, one.id)}
     made: list[Made] = []
@@ -143,7 +135,7 @@ def top_up_one(ws: Workspace, one: Hold, now: datetime) -> Copied:
     except BaseException:
         _abandon(made)
         raise
-    return Copied(sum(p.rows for p in copies(ws, one.id)), failed)
+    return failed
 
 
 def _wanted(

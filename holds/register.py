@@ -7,9 +7,7 @@ from typing import Any
 from sqlalchemy import Row, select
 
 from errors import NoSuchThing, NotPermitted, ReviewDue, WrongUsage
-from state.store import Change
 from state.tables import HOLD as TABLE
-from state.tables import META
 from subjects import refuse_self
 from workspace import Workspace
 
@@ -123,16 +121,6 @@ def review_day(day: date, today: date) -> None:
             f"the day of the next review: found {day}; expected a day after {today} and at most "
             f"{REVIEW_DAYS} days from it: nobody forgets a hold for longer."
         )
-
-
-def next_id(change: Change, year: int) -> str:
-    """An id that no hold had before."""
-    key = f"holds of {year}"
-    known = change.execute(select(META.c.value).where(META.c.key == key)).scalar()
-    number = int(known or 0) + 1
-    change.execute(META.delete().where(META.c.key == key))
-    change.execute(META.insert().values(key=key, value=str(number)))
-    return f"H-{year}-{number:04d}"
 
 
 def stamp(now: datetime) -> str:

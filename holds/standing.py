@@ -13,7 +13,6 @@ from holds.register import (
     Hold,
     hold,
     holds,
-    next_id,
     review_day,
     stamp,
 )
@@ -59,7 +58,7 @@ def place(
             "`encryption` in fairwatch.yaml first (docs/keys.md)."
         )
     with ws.state.change() as change:
-        id_ = next_id(change, now.year)
+        id_ = f"H-{now.year}-{change.number(f'holds of {now.year}'):04d}"
         change.execute(
             TABLE.insert().values(
                 id=id_,
@@ -77,11 +76,10 @@ def place(
         change.act("hold place", time=now, actor=ws.actor, hold=id_, person=who, by=by, owner=owner,
                    first_day=str(first), last_day=str(last), reason=reason, review=str(review))  # fmt: skip
     placed = hold(ws, id_)
-    copied = top_up_one(ws, placed, now)
-    if copied.failed:
+    if failed := top_up_one(ws, placed, now):
         raise CannotWrite(
             f"{id_} stands, but not all of it could be copied; the purge leaves these alone until "
-            f"it is: " + "; ".join(f"{path}: {why}" for path, why in copied.failed.items())
+            f"it is: " + "; ".join(f"{path}: {why}" for path, why in failed.items())
         )
     return placed
 

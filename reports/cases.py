@@ -8,8 +8,7 @@ from sqlalchemy import Row, select, update
 
 from config.policy import Policy, Reason
 from errors import NoSuchThing, NotPermitted, WrongUsage
-from state.store import Change
-from state.tables import CASE, META
+from state.tables import CASE
 from subjects import name_of, same_person
 from workspace import Workspace
 
@@ -95,7 +94,7 @@ def open_case(
     if same_person(ws, asker, known.user):
         raise NotPermitted("A person's own data is asked for by subject access, not by a case.")
     with ws.state.change() as change:
-        id_ = _next_id(change, now.year)
+        id_ = f"C-{now.year}-{change.number(f'cases of {now.year}'):04d}"
         change.execute(
             CASE.insert().values(
                 id=id_,
@@ -120,16 +119,6 @@ def open_case(
             by=asker,
         )
     return case(ws, id_)
-
-
-def _next_id(change: Change, year: int) -> str:
-    """A number that no case had before: those retention has taken away are not given again."""
-    key = f"cases of {year}"
-    known = change.execute(select(META.c.value).where(META.c.key == key)).scalar()
-    number = int(known or 0) + 1
-    change.execute(META.delete().where(META.c.key == key))
-    change.execute(META.insert().values(key=key, value=str(number)))
-    return f"C-{year}-{number:04d}"
 
 
 def approve(ws: Workspace, id_: str, by: str, now: datetime) -> Case:

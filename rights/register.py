@@ -9,7 +9,7 @@ from sqlalchemy import Row, select
 
 from errors import NoSuchThing, WrongUsage
 from state.store import Change
-from state.tables import META, RIGHTS
+from state.tables import RIGHTS
 from subjects import Span, digest_of, refuse_self
 from workspace import Workspace
 
@@ -73,8 +73,10 @@ def ask(
         raise WrongUsage("--request: expected the organisation's own reference of the request.")
     by = refuse_self(ws, span.person, by, "--by")
     salt = os.urandom(16).hex() if deed == "erasure" else None
+    letter = LETTERS[deed]
+    number = change.number(f"requests {letter} of {now.year}")
     made = Right(
-        id=_next_id(change, LETTERS[deed], now.year),
+        id=f"{letter}-{now.year}-{number:04d}",
         deed=deed,
         person=span.person,
         salt=salt,
@@ -94,12 +96,3 @@ def ask(
 def note(change: Change, id_: str, **values: Any) -> None:
     """Change a request's record."""
     change.execute(RIGHTS.update().where(RIGHTS.c.id == id_).values(**values))
-
-
-def _next_id(change: Change, letter: str, year: int) -> str:
-    key = f"requests {letter} of {year}"
-    known = change.execute(select(META.c.value).where(META.c.key == key)).scalar()
-    number = int(known or 0) + 1
-    change.execute(META.delete().where(META.c.key == key))
-    change.execute(META.insert().values(key=key, value=str(number)))
-    return f"{letter}-{year}-{number:04d}"

@@ -143,6 +143,13 @@ class Change:
         """Run a statement inside the transaction."""
         return self.connection.execute(*args, **kwargs)
 
+    def number(self, series: str) -> int:
+        """The next of a series; what retention has taken away is not given again."""
+        known = self.execute(select(META.c.value).where(META.c.key == series)).scalar()
+        self.execute(META.delete().where(META.c.key == series))
+        self.execute(META.insert().values(key=series, value=str(int(known or 0) + 1)))
+        return int(known or 0) + 1
+
     def act(self, act: str, *, time: datetime, actor: str, **facts: Any) -> None:
         """Say in the ledger what this transaction does, if and only if it is committed."""
         self.execute(
