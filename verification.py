@@ -95,4 +95,5 @@ def configuration(ws: Workspace) -> set[str]:
 
 
 def store_limit(store: Store, retention: Retention, now: datetime) -> date:
+    """The first day a store may hold; one calendar year where it has no length of its own."""
     return first_day_kept(now, keep_days(retention, store.keep) if store.keep else None)

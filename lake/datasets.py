@@ -428,7 +428,7 @@ ELSEWHERE: tuple[Elsewhere, ...] = (
     ),
     Elsewhere(
         "exports",
-        "what a command printed, and where a person put that",
+        "what a command printed or handed over (`hold export`, a bundle or pack that was given), where a person put it",
         "by that person. Put into the site folder it is claimed by nobody, and named once it is old",
     ),
     Elsewhere(

@@ -142,9 +142,8 @@ def _begin(
 
 
 def _go(run: Run, after: Callable[[str], None] = lambda step: None) -> None:
-    steps = (
-        STEPS if run.span.person else STEPS[-2:]
-    )  # the name is forgotten: all was seen to be gone
+    # Where the name is forgotten already, all was seen to be gone.
+    steps = STEPS if run.right.person else STEPS[-2:]
     for name, step in steps:
         with _told(run.right.id, name):
             step(run)
@@ -259,7 +258,7 @@ def _drop_requests(change: Change, run: Run) -> None:
 
 
 def _take_files(run: Run) -> None:
-    """Packs, bundles and calibrations of the person: named in the intent, gone by its names."""
+    """Packs and bundles of the person: named in the intent, gone by its names."""
     if run.right.deed == "erasure":
         for path in _intended_files(run):
             if (run.ws.folder / path).exists():

@@ -38,6 +38,7 @@ def plan(ws: Workspace, deed: register.Deed, span: Span) -> Planned:
 
 
 def states(deed: register.Deed) -> tuple[str, ...]:
+    """States of partitions a deed takes rows out of."""
     return KEPT if deed == "erasure" else ("live",)
 
 
@@ -71,6 +72,7 @@ def files_of(ws: Workspace, span: Span) -> list[str]:
 
 
 def refuse_twice(ws: Workspace, span: Span) -> None:
+    """Raise WrongUsage where a restriction keeps days of the span apart."""
     for known in register.rights(ws, "done", "under way", "lifting"):
         overlap = known.first_day <= span.last and span.first <= known.last_day
         if known.deed == "restriction" and known.person == span.person and overlap:
@@ -80,6 +82,7 @@ def refuse_twice(ws: Workspace, span: Span) -> None:
 
 
 def refuse_open_cases(ws: Workspace, span: Span) -> None:
+    """Raise NotPermitted while somebody looks into the person's rows of the span."""
     with ws.state.read() as connection:
         found = records(connection, CASE, span.person, span.first, span.last)
     open_ = [row["id"] for _, row in found if not row["closed"]]
