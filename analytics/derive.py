@@ -1,15 +1,20 @@
 """Events → activity, usage, blocked visits and feed rhythm, one local day at a time, only where stale."""
 
 import hashlib
+import inspect
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from typing import Any
 
 import pyarrow as pa
 
-from analytics import terms
+import analytics.sift as sifting
+from analytics import pages, terms
 from analytics.engine import Engine, sql
+from analytics.sift import NEAR, READ, Sought, followed, sift, since_of
 from config.hours import Interval, day_bounds
 from config.method import method_on
 from config.policy import Policy
@@ -35,15 +40,29 @@ LEAD = timedelta(hours=1)
 
 DERIVED: tuple[Dataset, ...] = (SIGNS, TALLY, ACTIVITY, USAGE, BLOCKED, FEED)
 STEPS = (
-    *("persons", "lines", "glimpses", "loads", "openers", "members", "beats", "judged", "marks"),
-    "contacts",
+    *("own", "lines", "glimpses", "contacts", "named", "counted", "loads", "openers", "members"),
+    *("beats", "judged", "marks", "followed"),
 )
-"""The visit model, question by question: each one's answer is a table for those after it."""
-SPENT = {"openers": ("lines",), "judged": ("beats",), "signs": ("openers", "members")}
+"""From a day's lines to marks, question by question: each answer is a table for those after it."""
+SPENT = {
+    "counted": ("listed", "rest"),
+    "loads": ("seconds",),
+    "openers": ("lines", "loaded"),
+    "judged": ("beats",),
+    "signs": ("openers", "members"),
+}
 """Tables that nothing reads after a step: the largest ones, let go for the sake of memory."""
 
-QUESTIONS = (*STEPS, "own", *(d.name for d in DERIVED))
+ASIDE = ("clients", "seconds_by_person", "seconds_of", "slots")
+"""Questions that steps written in Python ask."""
+
+QUESTIONS = (*ASIDE, *STEPS, *(d.name for d in DERIVED))
+KEPT_WHOLE = ("categories", "blocked_services", "blocked_categories")
+"""Tables of the terms that say which lines SQL has to see."""
+
 Progress = Callable[[str, int], None]
+Read = Callable[[Sequence[str], datetime], Iterable[pa.RecordBatch]]
+"""Columns of the day's lines from an instant on."""
 
 
 @dataclass(frozen=True)
@@ -94,11 +113,19 @@ def policy_facts(ws: Workspace, day: date) -> tuple[Policy | None, str]:
     policy = ws.policy_on(day)
     facts = {
         **terms.facts(ws, day, policy),
-        "questions": [hashlib.sha256(sql(q).encode()).hexdigest() for q in QUESTIONS],
+        "questions": _digest_of_questions(),
         "method": method_on(day).model_dump_json(),
     }
     text = json.dumps(facts, sort_keys=True, default=str)
     return policy, hashlib.sha256(text.encode()).hexdigest()
+
+
+@cache
+def _digest_of_questions() -> list[str]:
+    """What is asked in Python is as much a part of the answer as what is asked in SQL."""
+    texts = [inspect.getsource(module) for module in (sifting, pages)]
+    texts += [sql(question) for question in QUESTIONS if question not in WRITTEN]
+    return [hashlib.sha256(text.encode()).hexdigest() for text in texts]
 
 
 def _derive_day(ws: Workspace, day: date, now: datetime) -> bool:
@@ -145,25 +172,58 @@ def _answer(
     """Ask all questions of a day, and write the answers of those datasets that have a writer."""
     first, last = bounds
     method, erased = method_on(day), Erased.of(ws, restricted=True)
+    handed = terms.tables(ws, day, policy)
+    kept = {name: frozenset(handed[name].column(0).to_pylist()) for name in KEPT_WHOLE}
+    given = {**method.values, "day": day, "from": first - LEAD, "first": first, "last": last}
     with Engine.of(ws) as engine:
-        engine.view(EVENTS, inputs)
-        for name, table in terms.tables(ws, day, policy).items():
+
+        def read(columns: Sequence[str], since: datetime) -> Iterable[pa.RecordBatch]:
+            return engine.batches(EVENTS, inputs, columns, since)
+
+        for name, table in handed.items():
             engine.table(name, table)
+        engine.table("shims", terms.words("host", method.link_shims))
+        made = Day(engine, read, Sought(first - LEAD, first, last, **kept))
         terms.own_devices(engine, day, policy)
-        engine.table("shims", pa.table({"host": pa.array(method.link_shims, pa.string())}))
-        given = {
-            **method.values,
-            "day": day,
-            "from": first - LEAD,
-            "first": first,
-            "last": last,
-        }
-        for step in STEPS:
-            engine.make(step, step, **given)
-            engine.drop(*SPENT.get(step, ()))
+        made.steps(given)
         for dataset in DERIVED:
             for group in engine.groups(dataset.name, dataset, **given):
                 if dataset.name in writers:
                     kept = erased.without(group, dataset) if dataset in PERSONAL else group
                     writers[dataset.name].write(kept)
             engine.drop(*SPENT.get(dataset.name, ()))
+
+
+class Day:
+    """A local day's lines on their way to marks."""
+
+    def __init__(self, engine: Engine, read: Read, sought: Sought) -> None:
+        """Read them once: see `sift` for the tables that makes."""
+        self._engine, self._read = engine, read
+        self._people = sift(engine, read(READ, sought.since), sought)
+
+    def steps(self, given: Mapping[str, Any]) -> None:
+        """Answer STEPS, with the numbers of the method; needs the tables of the terms."""
+        for step in STEPS:
+            if step in WRITTEN:
+                WRITTEN[step](self, given)
+            else:
+                self._engine.make(step, step, **given)
+            self._engine.drop(*SPENT.get(step, ()))
+
+    def loads(self, given: Mapping[str, Any]) -> None:
+        """Pages of other sites."""
+        names = ("load_gap", "program_bytes")
+        pages.loads(self._engine, **{name: given[name] for name in names})
+
+    def followed(self, _: Mapping[str, Any]) -> None:
+        """What tunnels to blocked services may belong to."""
+        slots = self._engine.arrow("slots")
+        followed(self._engine, self._read(NEAR, since_of(slots)), self._people, slots)
+
+
+WRITTEN: dict[str, Callable[[Day, Mapping[str, Any]], None]] = {
+    "loads": Day.loads,
+    "followed": Day.followed,
+}
+"""Steps that are no SQL."""

@@ -63,7 +63,7 @@ def digest(plain: Any) -> str:
 
 
 def own_devices(engine: Engine, day: date, policy: Policy | None) -> None:
-    """Make the tables `own_clients` and `own`: use on own devices that the policy does not judge."""
+    """Make the table `own_clients`: addresses of own devices that the policy does not judge."""
     clients: set[str] = set()
     if policy and policy.own_devices:
         for (client,) in engine.answers("clients"):
@@ -71,7 +71,6 @@ def own_devices(engine: Engine, day: date, policy: Policy | None) -> None:
             if own and not own.counted:
                 clients.add(client)
     engine.table("own_clients", words("client", clients))
-    engine.make("own", "own")
 
 
 def words(column: str, found: Iterable[str]) -> pa.Table:

@@ -1,21 +1,23 @@
 """Every question of analytics/sql: a few input rows, and the rows it answers."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import yaml
 
 from analytics import calibration, feed, findings, lists, lookups, people, questions, rivals
-from analytics.derive import STEPS
-from analytics.engine import Engine, sql
+from analytics.derive import LEAD, QUESTIONS, WRITTEN, Day, Read
+from analytics.engine import Engine, parameters, sql
 from analytics.engine import questions as names
-from lake.datasets import DATASETS, INSTANT
+from analytics.sift import Sought
+from lake.datasets import DATASETS, EVENTS, INSTANT
 
 DATA = Path(__file__).parent / "data" / "questions"
 CLOCK = re.compile(r"^\d\d:\d\d(:\d\d(\.\d{1,3})?)?$")
@@ -88,7 +90,10 @@ ROWS: dict[str, type[Any]] = {
 }
 """Questions answered with typed rows."""
 
-CHAIN = {*STEPS, "signs", "tally"} - {"contacts"}
+SIFTED = ("blocked", "clients", "contacts", "feed", "own")
+"""Questions shown by lines that were read once (analytics/sift.py), as they are in a day's derivation."""
+
+CHAIN = {*QUESTIONS, "signs", "tally"} - {*WRITTEN, *SIFTED, "activity", "usage"}
 """Questions that only mean something in a row: tests/data/visits.yaml shows what they do."""
 
 KEPT = ("activity", "usage", "blocked", "feed")
@@ -152,18 +157,60 @@ def load(question: str) -> Row:
 
 def ask(engine: Engine, question: str, document: Row, case: Row) -> tuple[list[str], list[Row]]:
     """Columns and rows of the answer."""
-    params = _tables(engine, document, case)
+    given = _tables(engine, document, case)
+    params = {name: given[name] for name in parameters(question)}
     cursor = engine.connection.execute(sql(question), params)
     columns = [d[0] for d in cursor.description or []]
     return columns, [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
 
 
 def _tables(engine: Engine, document: Row, case: Row) -> Row:
+    params = {**document.get("params", {}), **case.get("params", {})}
+    params = {k: value(v, document["day"]) for k, v in params.items()}
     for table in document["tables"]:
         rows = filled(document, case, table)
-        engine.table(table, pa.Table.from_pylist(rows, schema=schema(table)))
-    params = {**document.get("params", {}), **case.get("params", {})}
-    return {k: value(v, document["day"]) for k, v in params.items()}
+        made = pa.Table.from_pylist(rows, schema=schema(table))
+        engine.table(table, made)
+    if document.get("sifted"):
+        _sifted(engine, filled(document, case, "events"), params)
+    return params
+
+
+def lines(rows: list[Row], at_once: int = 1 << 17) -> Read:
+    """Rows of events as a lake hands them over, so many a batch."""
+    full = [{name: row.get(name) for name in EVENTS.schema.names} for row in rows]
+    table = pa.Table.from_pylist(full, schema=schema("events")).cast(EVENTS.schema)
+
+    def read(columns: Sequence[str], since: datetime) -> list[pa.RecordBatch]:
+        late = pc.greater_equal(table["time"], pa.scalar(since, INSTANT))
+        batches: list[pa.RecordBatch] = table.filter(late).select([*columns]).to_batches(at_once)
+        return batches
+
+    return read
+
+
+def _sifted(engine: Engine, events: list[Row], params: Row) -> None:
+    """The tables a day's derivation has by then."""
+
+    def words(table: str) -> frozenset[str]:
+        return frozenset(
+            row[-1] for row in engine.connection.execute(f"SELECT * FROM {table}").fetchall()
+        )
+
+    for table in ("categories", "blocked_services", "blocked_categories", "own_clients"):
+        made = engine.connection.execute(
+            "SELECT count(*) FROM information_schema.tables WHERE table_name = $1", [table]
+        ).fetchall()
+        if made == [(0,)]:
+            engine.table(table, schema(table).empty_table())
+    first, last = params["first"], params["last"]
+    sought = Sought(
+        first - LEAD, first, last,
+        *map(words, ("categories", "blocked_services", "blocked_categories")),
+    )  # fmt: skip
+    day = Day(engine, lines(events), sought)
+    engine.make("named", "named", first=first, last=last)
+    day.followed({})
 
 
 CASES = [

@@ -13,10 +13,11 @@ import yaml
 from factory import ELSEWHERE, Row, derived, lake, page, tunnel
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_questions import filled, schema
+from test_questions import filled, lines, schema
 
-from analytics.derive import STEPS
+from analytics.derive import LEAD, Day
 from analytics.engine import Engine
+from analytics.sift import Sought
 from config.method import method_on, methods
 from lake import catalogue
 from lake.datasets import TALLY
@@ -33,22 +34,30 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         yield opened
 
 
-def model(engine: Engine, events: Sequence[Row], case: Row) -> tuple[Counter[str], list[Any]]:
+def model(
+    engine: Engine, events: Sequence[Row], case: Row, at_once: int = 1000
+) -> tuple[Counter[str], list[Any]]:
     """Lines by rule, and marks in the order they began."""
     rows = [{**row, "line": number} for number, row in enumerate(events, 1)]
-    engine.table("events", pa.Table.from_pylist(rows, schema=schema("events")))
     categories = filled(DOCUMENT, case, "categories")
     engine.table("categories", pa.Table.from_pylist(categories, schema=schema("categories")))
+    for table in ("blocked_services", "blocked_categories", "own_clients"):
+        engine.table(table, schema(table).empty_table())
     method = method_on(DAY)
     engine.table("shims", pa.table({"host": pa.array(method.link_shims, pa.string())}))
     first = datetime.combine(DAY, time(), UTC)
     instants = {
-        "from": first - timedelta(hours=1),
+        "from": first - LEAD,
         "first": first,
         "last": first + timedelta(days=1),
     }
-    for step in (*STEPS, "signs", "tally"):
-        engine.make(step, step, day=DAY, **instants, **method.values)
+    given = {"day": DAY, **instants, **method.values}
+    social = frozenset(row["category"] for row in categories)
+    Day(engine, lines(rows, at_once), Sought(first - LEAD, first, instants["last"], social)).steps(
+        given
+    )
+    for step in ("signs", "tally"):
+        engine.make(step, step, **given)
     ask = engine.connection.execute
     rules = dict(ask("SELECT rule, sum(rows)::INTEGER FROM tally GROUP BY rule").fetchall())
     assert {c for (c,) in ask("SELECT DISTINCT class FROM tally").fetchall()} <= CLASSES
@@ -109,7 +118,8 @@ def _event(drawn: Row) -> Row:
 @settings(max_examples=40)
 @given(lines=st.lists(LINE, max_size=60))
 def test_any_lines_add_up_and_bounds_are_in_order(engine: Engine, lines: list[Row]) -> None:
-    """Every line has one class and one rule; low ≤ likely ≤ high; the order of arrival is nothing."""
+    """Every line has one class and one rule; low ≤ likely ≤ high; the order of arrival is nothing, nor
+    is how many lines a lake hands over at once."""
     events = [_event(drawn) for drawn in lines]
     case: Row = {"in": {}}
     rules, marks = model(engine, events, case)
@@ -120,7 +130,8 @@ def test_any_lines_add_up_and_bounds_are_in_order(engine: Engine, lines: list[Ro
         < midnight
     )  # fmt: skip
     assert all(0 <= low <= likely <= high for _, _, low, likely, high, *_ in marks)
-    assert model(engine, random.Random(1).sample(events, len(events)), case) == (rules, marks)
+    shuffled = random.Random(1).sample(events, len(events))
+    assert model(engine, shuffled, case, at_once=3) == (rules, marks)
 
 
 def test_the_tally_of_a_lake_adds_up_to_its_lines(site: Workspace, now: datetime) -> None:

@@ -102,5 +102,5 @@ SELECT
     ) AS periodic,
     l.first - r.start AS next_load
 FROM rhythm AS r
-ASOF LEFT JOIN (SELECT DISTINCT person, first FROM loads) AS l
+ASOF LEFT JOIN loads AS l
     ON l.person = r.person AND l.first >= r.start

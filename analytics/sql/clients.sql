@@ -1,4 +1,4 @@
--- The addresses lines came from, each once: which of them are own devices the policy says.
--- in:  events
+-- The addresses that lines of listed services came from: which are own devices the policy says.
+-- in:  listed
 -- out: client
-SELECT DISTINCT client FROM events WHERE client IS NOT NULL ORDER BY client
+SELECT DISTINCT client FROM listed WHERE client IS NOT NULL ORDER BY client

@@ -1,17 +1,16 @@
 -- Services of which the day shows only that they were contacted.
 -- Names looked up, or connections of which no size is known: nobody's presence, but not nothing.
--- in:  events, categories, persons, lines, $from, $last (instants), $chained (ms)
+-- in:  listed, categories, lines, $from, $last (instants), $chained (ms)
 -- out: person, service, category, start, last (epoch ms), rule (D1: names, some of them; D2: connections
 -- alone): contacts closer together than the gap
 WITH contacts AS (
     SELECT
-        p.person, service, category,
+        person, service, category,
         CASE WHEN grain = 'contact' THEN 'D1' ELSE 'D2' END AS rule,
         epoch_ms(time) - CASE WHEN duration_ms BETWEEN 0 AND 86400000 THEN duration_ms ELSE 0 END
             AS start
-    FROM events
-    JOIN persons AS p USING ("user")
-    WHERE time >= $from AND category IS NOT NULL AND category IN (SELECT category FROM categories) AND verdict = 'allowed'
+    FROM listed
+    WHERE person IS NOT NULL AND category IN (SELECT category FROM categories) AND verdict = 'allowed'
       AND (grain = 'contact' OR (grain = 'tunnel' AND bytes_down IS NULL))
       AND role <> 'embed'
       AND start >= epoch_ms($from) AND start < epoch_ms($last)

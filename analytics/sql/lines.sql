@@ -1,15 +1,14 @@
 -- Lines of listed services, each with what it can be taken for by itself.
--- in:  events, categories (category: what the policy calls social media), persons ("user", person),
---      shims (host: passes a click on), $from, $last (instants: the local day's end, and since when
---      lines may reach into it)
+-- in:  listed, categories (category: what the policy calls social media), shims (host: passes a click
+--      on), $from, $last (instants: the local day's end, and since when lines may reach into it)
 -- out: one row a line: person, service, category, file, line, start, fin (epoch ms), tunnel, role,
 --      kind (page | frame | share | flow | empty | tunnel), came (from: person | shim | none | own |
 --      search | other | unsaid), bytes, media, post
 -- Left out, and told of in tally: refused lines, contacts, nobody's lines, and a connection whose
 -- inside is logged line by line.
-WITH listed AS MATERIALIZED (
+WITH used AS MATERIALIZED (
     SELECT
-        "user", service, category, source, file, line, role, path_role, referrer, method, status,
+        person, service, category, source, file, line, role, path_role, referrer, method, status,
         content_type, host, "fetch",
         grain = 'tunnel' AS tunnel,
         epoch_ms(time) AS fin,
@@ -17,11 +16,9 @@ WITH listed AS MATERIALIZED (
         epoch_ms(time) - CASE WHEN duration_ms BETWEEN 0 AND 86400000 THEN duration_ms ELSE 0 END
             AS start,
         coalesce(bytes_down, 0) AS bytes
-    FROM events
-    -- Nothing is logged before it began: whole row groups of the day before are never read.
-    -- (That a category is named at all is asked of the file itself.)
-    WHERE time >= $from AND category IS NOT NULL AND category IN (SELECT category FROM categories)
-      AND verdict = 'allowed' AND grain <> 'contact' AND "user" IS NOT NULL
+    FROM listed
+    WHERE category IN (SELECT category FROM categories)
+      AND verdict = 'allowed' AND grain <> 'contact' AND person IS NOT NULL
       -- A connection without a known size proves nothing but that it was there.
       AND NOT (grain = 'tunnel' AND coalesce(bytes_down, 0) = 0)
       AND start >= epoch_ms($from) AND start < epoch_ms($last)
@@ -33,7 +30,7 @@ sources AS (
         source,
         bool_or(content_type IS NOT NULL) AS types,
         bool_or(referrer IS NOT NULL) AS referers
-    FROM listed
+    FROM used
     WHERE NOT tunnel
     GROUP BY source
 ),
@@ -44,9 +41,9 @@ inside AS (
     SELECT
         *,
         max(CASE WHEN NOT tunnel THEN start END) OVER (
-            PARTITION BY "user", host ORDER BY CASE WHEN tunnel THEN fin ELSE start END
+            PARTITION BY person, host ORDER BY CASE WHEN tunnel THEN fin ELSE start END
         ) AS within
-    FROM listed
+    FROM used
 ),
 
 opened AS (
@@ -57,8 +54,9 @@ opened AS (
 )
 
 SELECT
-    p.person, service, category, file, line, start, fin, tunnel, role,
-    CASE
+    person, service::service_word AS service, category::category_word AS category,
+    file, line, start, fin, tunnel, role::role_word AS role,
+    (CASE
         WHEN path_role = 'share' THEN 'share'
         WHEN tunnel THEN CASE WHEN role = 'embed' THEN 'frame' ELSE 'tunnel' END
         WHEN host IN (SELECT host FROM shims) THEN 'page'
@@ -77,18 +75,17 @@ SELECT
         -- Answers without a content: a web socket (written when it closes), a ping, a redirect.
         WHEN coalesce(status, 200) NOT IN (200, 201, 202, 203, 206) THEN 'empty'
         ELSE 'flow'
-    END AS kind,
-    CASE
+    END)::kind_word AS kind,
+    (CASE
         WHEN host IN (SELECT host FROM shims) THEN 'shim'
         WHEN "fetch" = 'person' THEN 'person'
         WHEN referrer IS NULL THEN CASE WHEN coalesce(referers, false) THEN 'none' ELSE 'unsaid' END
         WHEN referrer = service THEN 'own'
         WHEN referrer = 'search' THEN 'search'
         ELSE 'other'
-    END AS came,
+    END)::came_word AS came,
     bytes,
     coalesce(content_type LIKE 'video/%' OR content_type LIKE 'audio/%', false) AS media,
     coalesce(method = 'POST', false) AS post
 FROM opened
 LEFT JOIN sources USING (source)
-JOIN persons AS p USING ("user")

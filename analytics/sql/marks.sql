@@ -14,7 +14,7 @@ turns AS (
     SELECT person, start AS first FROM chosen WHERE class = 'visit'
     UNION
     SELECT l.person, l.first
-    FROM (SELECT DISTINCT person, first FROM loads WHERE NOT brought) AS l
+    FROM (FROM loads WHERE NOT brought) AS l
     ASOF LEFT JOIN (
         SELECT person, start, max(last) AS last FROM chosen GROUP BY person, start
     ) AS c ON c.person = l.person AND c.start <= l.first

@@ -1,5 +1,5 @@
 -- Lines of listed services with what opened them: a page of the service, or another site's page.
--- in:  lines, loads, $frame, $frame_flow, $loading, $session (ms), $leader_bytes
+-- in:  lines, loaded, $frame, $frame_flow, $loading, $session (ms), $leader_bytes
 -- out: the columns of lines, since (ms since the last line of another page's load), opens (visit |
 --      frame | null), context (embedded: of another site's page; action: of a log-in or share
 --      window; null: of the service's own)
@@ -22,7 +22,7 @@ after AS (
             CASE WHEN f.service IS DISTINCT FROM n.service THEN n.start - f.seen END
         ) AS since
     FROM lines AS n
-    ASOF LEFT JOIN loads AS l ON l.person = n.person AND l.seen <= n.start
+    ASOF LEFT JOIN loaded AS l ON l.person = n.person AND l.seen <= n.start
     ASOF LEFT JOIN fronts AS f ON f.person = n.person AND f.seen < n.start
 ),
 
