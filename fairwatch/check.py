@@ -20,7 +20,7 @@ from ingest.arrival import LocalFile, Origin, unfolded
 from ingest.events import host_of
 from ingest.formats import Format, Given, recognise
 from ingest.formats.block import Block, Fold, Parsed, masked
-from ingest.formats.slashes import Slashed
+from ingest.formats.slashes import slashed
 from ingest.reading import from_the_start, parse, prepare
 from ingest.streams import Piece, Stream
 
@@ -290,7 +290,7 @@ def normalised(piece: Piece, parsed: Parsed, *, keep_url: bool) -> Iterator[dict
     if not table.num_rows:
         return
     url = table["url"].combine_chunks()
-    cut = Slashed(url.dictionary)
+    cut = slashed(url.dictionary)
     paths = cut.paths(np.arange(len(cut)))
     authorities, paths = cut.authorities(), pc.if_else(pa.array(cut.schemed), paths, None)
     places = [

@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from config.lists.device import OTHER as NO_CATEGORY
 from config.lists.device import Told, told
 from config.lists.hosts import registrable
 from config.sitelist import Judged, Service, SiteList
+from ingest.texts import Texts
 
 LARGEST = 1_000_000
 OTHER = "other"
@@ -40,17 +42,27 @@ UNNAMED = Class()
 class _Seen:
     """Authorities and the places of their classes, of which each stands in the list once."""
 
-    places: dict[str, int] = field(default_factory=dict)
+    texts: Texts = field(default_factory=Texts)
+    places: IntArray = field(default_factory=lambda: np.zeros(0, np.int32))  # by number of the text
     classes: list[Class] = field(default_factory=list)
     _numbers: dict[Class, int] = field(default_factory=dict)
 
-    def add(self, authority: str, found: Class) -> int:
-        """Remember the class of an authority; its place."""
+    def of(self, authorities: pa.StringArray) -> IntArray:
+        """The place of the class of each authority, -1 where it was never added."""
+        numbers = self.texts.of(authorities)
+        return np.append(self.places, -1)[numbers] if len(self.places) else numbers
+
+    def place(self, found: Class) -> int:
+        """Where a class stands."""
         place = self._numbers.setdefault(found, len(self.classes))
         if place == len(self.classes):
             self.classes.append(found)
-        self.places[authority] = place
         return place
+
+    def add(self, authorities: pa.StringArray, places: Sequence[int]) -> None:
+        """Remember the classes of distinct authorities that are not known."""
+        self.places = np.append(self.places, np.array(places, np.int32))
+        self.texts.add(authorities)
 
 
 class Classifier:
@@ -99,24 +111,35 @@ class Classifier:
         return found
 
     def of_authorities(
-        self, authorities: Sequence[str], host_of: Callable[[str], str | None]
+        self, authorities: pa.StringArray, host_of: Callable[[str], str | None]
     ) -> tuple[list[Class], IntArray]:
         """The classes of URLs' authorities, each once, and for each authority which of them it has.
 
         They are remembered: most come again in every block.
         """
         seen = self._seen
-        places = [*map(seen.places.get, authorities)]
-        fresh = [n for n, place in enumerate(places) if place is None] if None in places else []
-        if fresh:
+        places = seen.of(authorities)
+        fresh = np.flatnonzero(places < 0)
+        if len(fresh):
             with self._lock:
-                for n in fresh:
-                    authority = authorities[n]
-                    places[n] = seen.add(authority, self.of(host_of(authority) or ""))
-                if len(seen.places) > LARGEST:
+                places[fresh] = self._learnt(seen, authorities.take(pa.array(fresh)), host_of)
+                if len(seen.texts) > LARGEST:
                     self._seen = _Seen()
-        found, codes = np.unique(np.array(places, np.int64), return_inverse=True)
-        return [seen.classes[n] for n in found.tolist()], codes
+        return _folded(seen.classes, places)
+
+    def _learnt(
+        self, seen: _Seen, authorities: pa.StringArray, host_of: Callable[[str], str | None]
+    ) -> IntArray:
+        """The places of authorities' classes, which are remembered from now on."""
+        distinct = authorities.dictionary_encode()
+        found = [self.of(host_of(text) or "") for text in distinct.dictionary.to_pylist()]
+        places = np.array([*map(seen.place, found)], np.int32)
+        # Another thread may have met some of them meanwhile.
+        unknown = seen.of(distinct.dictionary) < 0
+        new = np.flatnonzero(unknown & seen.texts.fits(distinct.dictionary))
+        seen.add(distinct.dictionary.take(pa.array(new)), places[new].tolist())
+        learnt: IntArray = places[distinct.indices.to_numpy()]
+        return learnt
 
     def sensitive(self, host: str) -> bool:
         """Whether a host must never be named."""
@@ -151,6 +174,14 @@ class Classifier:
             match = judged.match
             return Class(judged.host, match.service.id, match.role, match.service.category)
         return Class(host=registrable(judged.host)) if self._other_hosts else UNNAMED
+
+
+def _folded(classes: Sequence[Class], places: IntArray) -> tuple[list[Class], IntArray]:
+    """The classes at these places, each once, and for each place which of them it has."""
+    used = np.zeros(len(classes), bool)
+    used[places] = True
+    found: IntArray = (np.cumsum(used) - 1)[places]
+    return [classes[n] for n in np.flatnonzero(used).tolist()], found
 
 
 def _number(day: date) -> int:

@@ -1,10 +1,9 @@
 """Rows of a format into rows of the lake: host and query string go, person and class come."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
-from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -15,9 +14,10 @@ from config.method import Method, changes, method_on
 from ingest.classify import OTHER, UNNAMED, Class, Classifier, path_role
 from ingest.formats.arrays import TEXT, codes_to_text, constant, encoded, text_of
 from ingest.formats.block import Parsed, Reject
-from ingest.formats.slashes import Slashed
+from ingest.formats.slashes import Slashed, slashed
 from ingest.identity import EPOCH, Identities
 from ingest.leases import NOBODY, Owners
+from ingest.persons import Persons
 from lake.datasets import EVENTS
 from subjects import Erased
 
@@ -96,10 +96,6 @@ SUBTYPES = frozenset(
 )
 """Subtypes kept by name; a server may write anything here, a host name included."""
 
-Asked = tuple[str | None, str | None, Owners, int]
-"""User, address, who leases show behind it, and day (days since 1970)."""
-
-MOST_KNOWN = 1_000_000
 PATH_END = re.compile(r"[?#;]")
 HOST_PORT = re.compile(r"^(?:[^@]*@)?(\[[0-9a-fA-F:.%]+\]|[^:\[\]]*)(?::(\d{1,5}))?$")
 
@@ -134,7 +130,7 @@ class Enricher:
     buried: frozenset[int]  # days that were purged
     keep_paths: bool = False
     erased: Erased = field(default_factory=Erased)
-    _known: dict[Asked, tuple[str | None, str]] = field(default_factory=dict)
+    _persons: Persons = field(default_factory=Persons)
 
     def days(self, parsed: Parsed, source: str, file: int, first_line: int) -> Enriched:
         """The rows of a block as tables of EVENTS, one a day, unsorted."""
@@ -183,7 +179,7 @@ class Enricher:
             "duration_ms": rows["duration_ms"],
             "user": encoded(rows["user"]),
             "identity": constant(None, count),
-            "client": text_of(encoded(rows["client"]), self._client),
+            "client": self._clients(encoded(rows["client"])),
             "method": text_of(encoded(rows["method"]), _method),
             "status": rows["status"],
             "verdict": encoded(rows["verdict"]),
@@ -207,18 +203,15 @@ class Enricher:
         self, classifier: Classifier, url: pa.DictionaryArray, device: pa.DictionaryArray
     ) -> dict[str, pa.Array]:
         """Host, service, role, category, path_role and path from each distinct URL and device's word."""
-        cut = Slashed(url.dictionary)
-        hosts = cut.authorities().dictionary_encode()
-        names = hosts.dictionary.to_pylist()
-        every, codes = classifier.of_authorities(names, lambda authority: host_of(authority)[0])
-        host_of_url = hosts.indices.to_numpy()
-        of_url = codes[host_of_url]
+        cut = slashed(url.dictionary)
+        authorities = cut.authorities()
+        every, of_url = classifier.of_authorities(authorities, lambda text: host_of(text)[0])
         of_row, said = _witnessed(
             classifier,
             every,
             pa.array(of_url).take(url.indices),
             device,
-            lambda rows: [names[n] for n in host_of_url[url.indices.take(rows).to_numpy()]],
+            lambda rows: authorities.take(url.indices.take(rows)).to_pylist(),
         )
         made = {
             name: codes_to_text(of_row, [getattr(c, name) for c in every])
@@ -257,15 +250,6 @@ class Enricher:
             pa.array([text[:500] for text in texts], pa.string()).take(spread),
         )
 
-    def _answers(self, asked: Sequence[Asked]) -> list[tuple[str | None, str]]:
-        """Person and grade of each; they are remembered, for most come again in every block."""
-        found = [*map(self._known.get, asked)]
-        if None in found and len(self._known) > MOST_KNOWN:
-            self._known.clear()
-        for n in [n for n, one in enumerate(found) if one is None]:
-            found[n] = self._known[asked[n]] = self._person(*asked[n])
-        return found  # type: ignore[return-value]
-
     def _person(
         self, user: str | None, client: str | None, owners: Owners, day: int
     ) -> tuple[str | None, str]:
@@ -274,6 +258,11 @@ class Enricher:
         if grade == "unlisted" and user and self._is_place(user):
             person, grade = self.identities.of(None, client, day)
         return person, grade
+
+    def _clients(self, clients: pa.DictionaryArray) -> pa.DictionaryArray:
+        """Addresses; what is a name may be a sensitive host's."""
+        named = pc.match_substring_regex(clients.dictionary, r"\pL$")
+        return text_of(clients, self._client) if pc.any(named).as_py() else clients
 
     def _client(self, client: str) -> str | None:
         return None if client[-1:].isalpha() and self._is_place(client) else client
@@ -285,33 +274,33 @@ class Enricher:
     def _people(self, table: pa.Table, day: int) -> pa.Table:
         """Persons and grades from each distinct log user, address and owners of the address."""
         user, client = encoded(table["user"]), encoded(table["client"])
-        users = [*user.dictionary.to_pylist(), None]
-        clients = [*client.dictionary.to_pylist(), None]
-        number = _codes(client, len(clients) - 1)
-        pair = pc.add(pc.multiply(_codes(user, len(users) - 1), len(clients)), number)
+        nobody, nowhere = len(user.dictionary), len(client.dictionary)
+        login, address = _codes(user, nobody), _codes(client, nowhere)
+        combined = pc.add(pc.multiply(login, nowhere + 1), address)
         sets: list[Owners] = [NOBODY]
         if self.identities.leases:
-            bare = np.isin(
-                _codes(user, len(users) - 1).to_numpy(), [i for i, u in enumerate(users) if not u]
+            said = [*map(bool, user.dictionary.to_pylist()), False]
+            owners = self._owners(
+                table,
+                address,
+                [*client.dictionary.to_pylist(), None],
+                ~np.array(said)[login.to_numpy()],
             )
-            owners = self._owners(table, number, clients, bare)
             sets = self.identities.leases.sets[: int(owners.max(initial=0)) + 1]
-            pair = pc.add(pc.multiply(pair, len(sets)), pa.array(owners))
-        pair = pair.dictionary_encode()
-        who, owner = np.divmod(pair.dictionary.to_numpy(), len(sets))
-        places = (*np.divmod(who, len(clients)), owner)
-        words = (users, clients, sets)
-        asked = (map(some.__getitem__, at.tolist()) for some, at in zip(words, places, strict=True))
-        answers = self._answers([*zip(*asked, repeat(day))])
-        names = table.column_names
-        table = table.set_column(
-            names.index("user"), "user", codes_to_text(pair.indices, [a[0] for a in answers])
+            combined = pc.add(pc.multiply(combined, len(sets)), pa.array(owners))
+        distinct = combined.dictionary_encode()
+        who, owner = np.divmod(distinct.dictionary.to_numpy(), len(sets))
+        at = (*np.divmod(who, nowhere + 1), owner)
+        found = self._persons.of(
+            (user.dictionary, client.dictionary, sets),
+            at,
+            day,
+            lambda user, client, owners: self._person(user, client, owners, day),
         )
-        return table.set_column(
-            names.index("identity"),
-            "identity",
-            codes_to_text(pair.indices, [a[1] for a in answers]),
-        )
+        for name, words in zip(("user", "identity"), found, strict=True):
+            column = codes_to_text(distinct.indices, words)
+            table = table.set_column(table.column_names.index(name), name, column)
+        return table
 
     def _owners(
         self, table: pa.Table, number: pa.Array, clients: list[str | None], bare: Any
@@ -375,9 +364,8 @@ def _witnessed(
 
 def _where(named: pa.Array, column: pa.DictionaryArray) -> pa.DictionaryArray:
     """The column, null in all rows of hosts that are not named."""
-    return pa.DictionaryArray.from_arrays(
-        pc.if_else(named, column.indices, pa.scalar(None, pa.int32())), column.dictionary
-    )
+    shown = pc.if_else(named, column.indices, pa.scalar(None, pa.int32()))
+    return pa.DictionaryArray.from_arrays(shown, column.dictionary, safe=False)
 
 
 def compact(table: pa.Table) -> pa.Table:
@@ -389,6 +377,8 @@ def compact(table: pa.Table) -> pa.Table:
         if not pa.types.is_dictionary(table.schema.field(at).type):
             continue
         column = encoded(table[name])
+        if not len(column.dictionary):
+            continue
         used = _used(column)
         if not used.all():
             words = pc.if_else(pa.array(used), column.dictionary, pa.scalar(None, pa.string()))
@@ -398,9 +388,10 @@ def compact(table: pa.Table) -> pa.Table:
 
 def _used(column: pa.DictionaryArray) -> Any:
     """Which words of its dictionary a column has in a row."""
-    used = np.zeros(len(column.dictionary) + 1, bool)
-    used[_codes(column, len(column.dictionary)).to_numpy()] = True
-    return used[:-1]
+    used = np.zeros(len(column.dictionary), bool)
+    codes = column.indices.drop_null() if column.indices.null_count else column.indices
+    used[codes.to_numpy()] = True
+    return used
 
 
 def host_of(authority: str) -> tuple[str | None, int | None]:
@@ -445,7 +436,8 @@ def in_order(table: pa.Table) -> pa.Table:
     """The rows as a partition has them; a column that says the same in all of them stays as it is."""
     order = sort_key(table)
     return pa.table(
-        [c if _constant(c) else c.take(order) for c in table.columns], schema=table.schema
+        [c if _constant(c) else pc.take(c, order, boundscheck=False) for c in table.columns],
+        schema=table.schema,
     )
 
 

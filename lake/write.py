@@ -51,16 +51,19 @@ class PartWriter:
         bounded = {*dataset.schema.names} - {*words} | {*dataset.sort}
         numbers = [f.name for f in dataset.schema if pa.types.is_integer(f.type)]
         numbers = [n for n in numbers if n != "status"]
+        # What is packed as differences of numbers gets no smaller by zstd, only slower.
+        packed = [*numbers, *_instants(dataset)]
+        squeezed = [f.name for f in dataset.schema if f.name not in packed]
         seal = seal or keys.seal(dataset.name, day)
         self._key = seal.key if seal else None
         self._writer = pq.ParquetWriter(
             self.temporary,
             dataset.schema,
-            compression="zstd",
-            compression_level=ZSTD_LEVEL,
+            compression={n: "none" if n in packed else "zstd" for n in dataset.schema.names},
+            compression_level=dict.fromkeys(squeezed, ZSTD_LEVEL),
             use_dictionary=[*words, "status"] if "status" in dataset.schema.names else words,
             write_statistics=sorted(bounded),
-            column_encoding={n: "DELTA_BINARY_PACKED" for n in [*numbers, *_instants(dataset)]},
+            column_encoding=dict.fromkeys(packed, "DELTA_BINARY_PACKED"),
             encryption_properties=seal.properties if seal else None,
         )
         self.rows = 0

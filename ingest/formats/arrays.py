@@ -31,8 +31,9 @@ def codes_to_text(
 ) -> pa.DictionaryArray:
     """Rows by index into `values`, whose repeats are folded so that the dictionary is a set."""
     folded = pa.array(values, pa.string()).dictionary_encode()
+    # `take` has looked whether the indices are within the values: the codes it took are of the words.
     return pa.DictionaryArray.from_arrays(
-        folded.indices.take(indices).cast(pa.int32()), folded.dictionary
+        folded.indices.take(indices), folded.dictionary, safe=False
     )
 
 
@@ -46,7 +47,11 @@ def values_of(
 
 def absent(column: pa.DictionaryArray, *words: str) -> pa.DictionaryArray:
     """The same column with the log's words for nothing turned into null."""
-    nothing = pc.is_in(column.dictionary, pa.array(["", "-", *words]))
+    nothing_is = ["", "-", *words]
+    shortest = pc.min(pc.binary_length(column.dictionary)).as_py()
+    if shortest is None or shortest > max(map(len, nothing_is)):
+        return column
+    nothing = pc.is_in(column.dictionary, pa.array(nothing_is))
     if not pc.any(nothing).as_py():
         return column
     values = pc.if_else(nothing, pa.scalar(None, pa.string()), column.dictionary)

@@ -24,7 +24,7 @@ from ingest.formats.block import (
 )
 from ingest.formats.lines import utf8
 from ingest.formats.quotes import Escapes
-from ingest.formats.words import next_byte
+from ingest.formats.words import EACH, FIRST, WORD, next_byte, words
 
 Data = bytes | memoryview
 Kind = Literal["text", "int", "float", "unread"]
@@ -40,6 +40,10 @@ NUMBER: dict[Kind, str] = {
     "float": r"^-?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$",
 }
 """What Arrow takes for a number, less its hexadecimals and words."""
+
+BLANKS = np.uint64(EACH * BLANK)
+TO_ZEROS = FIRST & np.uint64(EACH * (BLANK ^ ord("0")))
+"""What makes `0` of the first blanks of a word, by how many of them: they differ in one bit."""
 
 SIGNS = np.frombuffer(b" \n-", np.uint8)
 LIMITS: dict[Kind, tuple[int, int]] = {"int": (1 - 10**18, 10**18), "float": (0, 10**12)}
@@ -172,11 +176,24 @@ def _zero_filled(block: Block, padded: Sequence[int]) -> memoryview:
         at = block.starts
         for _ in range(column):
             at = next_byte(array, at, BLANK) + 1
-        at = at[at < len(array)]
-        while len(at := at[array[at] == BLANK]):
-            array[at] = ord("0")
-            at = at + 1
+        _fill(array, at[at < len(array)])
     return array.data
+
+
+def _fill(array: npt.NDArray[np.uint8], at: IntArray) -> None:
+    """Put zeros for the blanks that begin at these places."""
+    every = words(array)
+    if len(at) and at[-1] < len(every) and (np.diff(at) >= WORD).all():
+        # Eight bytes at a time: no two of these words share a byte.
+        some = every[at]
+        other = some ^ BLANKS
+        leading = np.bitwise_count((other & (~other + np.uint64(1))) - np.uint64(1)) >> np.uint8(3)
+        padded = np.flatnonzero(leading)
+        every[at[padded]] = some[padded] | TO_ZEROS[leading[padded]]
+        at = at[leading == WORD] + WORD
+    while len(at := at[array[np.minimum(at, len(array) - 1)] == BLANK]):
+        array[at] = ord("0")
+        at = at + 1
 
 
 def _plain(data: Data, table: pa.Table, layout: Layout) -> bool:

@@ -1,5 +1,6 @@
 """Distinct URLs cut at their slashes: all of them at once, and no text is made that nobody asks for."""
 
+import threading
 from functools import cached_property
 
 import numpy as np
@@ -14,6 +15,29 @@ HTTP, HTTPS = (int.from_bytes(text, "little") for text in (b"http://", b"https:/
 SEVEN = np.uint64((1 << 56) - 1)
 NEAR, FAR = 10, 40
 """Letters before the two slashes of a page; the same in bytes, at most."""
+
+
+class _Last(threading.local):
+    """What a thread cut last: a block's URLs are asked for by their format, and again when classified."""
+
+    urls: pa.StringArray | None = None
+    cut: "Slashed"
+
+
+_LAST = _Last()
+
+
+def slashed(urls: pa.StringArray) -> "Slashed":
+    """The URLs cut; those that were cut last are not cut again."""
+    last = _LAST.urls
+    # As long as they are held their memory is no one else's: the same place is the same text.
+    if last is None or _where(last) != _where(urls):
+        _LAST.urls, _LAST.cut = urls, Slashed(urls)
+    return _LAST.cut
+
+
+def _where(urls: pa.StringArray) -> tuple[int, ...]:
+    return (len(urls), urls.offset, *(b.address if b else 0 for b in urls.buffers()))
 
 
 class Slashed:

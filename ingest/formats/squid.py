@@ -262,7 +262,7 @@ def rows_of(
             if pa.types.is_dictionary(column.type)
             else column
         )
-    if made["user"].null_count < count:
+    if pc.any(pc.match_substring(made["user"].dictionary, "%")).as_py():
         # Squid writes a name as it writes a URL: `EXAMPLE%5Cann`.
         made["user"] = text_of(made["user"], lambda name: unquote(name, errors="replace"))
     made["device_category"] = constant(None, count)

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from ingest.formats.arrays import codes_to_text, constant, text_of
 from ingest.formats.block import IntArray
 from ingest.formats.lines import coded
-from ingest.formats.slashes import Slashed
+from ingest.formats.slashes import slashed
 
 DEFAULT_PORTS = {"http": "80", "https": "443", "ftp": "21"}
 KINDS = pa.array(["tunnel", "page"])
@@ -154,7 +154,7 @@ def root_of(scheme: str | None, authority: str | None) -> str | None:
 
 def grains(url: pa.DictionaryArray, method: pa.DictionaryArray | None) -> pa.DictionaryArray:
     """`page` where a request's path is known, `tunnel` where at most a host is."""
-    page = np.append(Slashed(url.dictionary).page, False)[_codes(url)]
+    page = np.append(slashed(url.dictionary).page, False)[_codes(url)]
     if method is not None:
         tunnel = pc.fill_null(pc.equal(method.dictionary, "CONNECT"), False)
         page &= ~np.append(tunnel.to_numpy(zero_copy_only=False), False)[_codes(method)]

@@ -9,6 +9,10 @@ Bytes = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.uint64]
 EACH = 0x0101010101010101
 ONES, HIGH = np.uint64(EACH), np.uint64(0x80 * EACH)
+WORD = 8
+FIRST = np.array([(1 << 8 * n) - 1 for n in range(WORD + 1)], np.uint64)
+"""Masks that leave the first bytes of a word, by how many of them."""
+
 LAST = np.array([(1 << 64) - (1 << 8 * (8 - n)) for n in range(9)], np.uint64)
 """Masks that leave the last bytes of a word, by how many of them."""
 
