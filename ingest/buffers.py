@@ -13,7 +13,7 @@ from lake.datasets import EVENTS, REJECTS
 from lake.keys import DayKeys
 from lake.write import GROUP_ROWS, PartWriter, instant
 
-HELD_ROWS = 500_000
+HELD_ROWS = 300_000
 """Rows held in memory over all days; the fullest day is written when there are more."""
 
 EPOCH = date(1970, 1, 1).toordinal()
@@ -101,8 +101,12 @@ class Buffers:
 
 
 def _write(writer: PartWriter, pieces: list[pa.Table]) -> None:
-    """Pieces of a day as one sorted row group; each is let go as soon as it is copied."""
+    """Pieces of a day as one sorted row group."""
+    writer.write(in_order(_together(pieces)))
+
+
+def _together(pieces: list[pa.Table]) -> pa.Table:
+    """Pieces as one table; each is let go as soon as it is copied."""
     table = pa.concat_tables(pieces)
     pieces.clear()
-    table = table.unify_dictionaries().combine_chunks()
-    writer.write(in_order(table))
+    return table.unify_dictionaries().combine_chunks()

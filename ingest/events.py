@@ -434,11 +434,12 @@ def sort_key(table: pa.Table) -> pa.Array:
 
 def in_order(table: pa.Table) -> pa.Table:
     """The rows as a partition has them; a column that says the same in all of them stays as it is."""
-    order = sort_key(table)
-    return pa.table(
-        [c if _constant(c) else pc.take(c, order, boundscheck=False) for c in table.columns],
-        schema=table.schema,
-    )
+    order, schema, columns = sort_key(table), table.schema, table.columns
+    del table  # a column is let go as soon as it is in order
+    for at, column in enumerate(columns):
+        columns[at] = column if _constant(column) else pc.take(column, order, boundscheck=False)
+        del column
+    return pa.table(columns, schema=schema)
 
 
 def _constant(column: pa.ChunkedArray) -> bool:

@@ -449,6 +449,8 @@ class _Reading:
         # The parsed rows stay behind: with their URLs they are the larger part.
         rejects = sorted([*parsed.rejects, *enriched.rejects], key=lambda r: r.line)
         timed = [*zip(rejects, _times(rejects, parsed), strict=True)]
+        if not rejects and parsed.fold is None:
+            piece.data = b""  # nobody asks for it again, and others may have to be waited for
         return Worked(enriched, timed, parsed.ignored, given, parsed.fold)
 
     def _take(self, piece: Piece, format_: Format, future: Future[Worked]) -> None:

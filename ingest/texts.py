@@ -40,11 +40,10 @@ class Texts:
         """The number of each text, -1 where it was never added; none is null."""
         table = self._table
         numbers = table.of(self._hashed(texts))
-        found = np.flatnonzero(numbers >= 0)
-        # Taken after the table, so that every number it has is there.
-        known = self._known.take(pa.array(numbers[found]))
-        same = pc.equal(known, texts.take(pa.array(found))).to_numpy(zero_copy_only=False)
-        numbers[found[~same]] = -1
+        # Taken after the table, so that every number it has is there; null where there is none.
+        known = self._known.take(pa.array(numbers, mask=numbers < 0))
+        same = pc.fill_null(pc.equal(known, texts), False).to_numpy(zero_copy_only=False)
+        numbers[~same] = -1
         return numbers
 
     @staticmethod

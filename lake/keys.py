@@ -26,7 +26,7 @@ ALWAYS = timedelta(days=3650)
 """How long pyarrow keeps the object it asks for keys, not keys: wrapped once, it remembers none, and a
 destroyed one is gone in this process as well. A shorter life would have it made anew under a lock."""
 
-BATCH_ROWS = 1 << 17
+BATCH_ROWS = 1 << 18
 """Rows of a batch: large enough for vectors, small beside a row group."""
 
 HOLD = "hold"

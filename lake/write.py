@@ -18,7 +18,10 @@ from lake.keys import DayKeys, Seal
 
 ZSTD_LEVEL = 1
 
-GROUP_ROWS = 250_000
+FEW = ("status", "file")
+"""Numbers of which a partition has few: they are written as words are."""
+
+GROUP_ROWS = 125_000
 """Rows of a row group; each group is sorted, and what is held of a partition while it is written."""
 
 
@@ -47,10 +50,12 @@ class PartWriter:
         self.temporary = site / "work" / f"{self.path.replace('/', '-')}.tmp"
         self.temporary.parent.mkdir(exist_ok=True)
         words = [f.name for f in dataset.schema if pa.types.is_dictionary(f.type)]
-        # Words other than those rows are sorted by lie everywhere: their bounds would skip nothing.
+        # Words other than those rows are sorted by lie everywhere: their bounds would skip nothing. Those
+        # of numbers show the witness that they are no times.
         bounded = {*dataset.schema.names} - {*words} | {*dataset.sort}
         numbers = [f.name for f in dataset.schema if pa.types.is_integer(f.type)]
-        numbers = [n for n in numbers if n != "status"]
+        few = [n for n in FEW if n in numbers]
+        numbers = [n for n in numbers if n not in few]
         # What is packed as differences of numbers gets no smaller by zstd, only slower.
         packed = [*numbers, *_instants(dataset)]
         squeezed = [f.name for f in dataset.schema if f.name not in packed]
@@ -61,7 +66,7 @@ class PartWriter:
             dataset.schema,
             compression={n: "none" if n in packed else "zstd" for n in dataset.schema.names},
             compression_level=dict.fromkeys(squeezed, ZSTD_LEVEL),
-            use_dictionary=[*words, "status"] if "status" in dataset.schema.names else words,
+            use_dictionary=[*words, *few],
             write_statistics=sorted(bounded),
             column_encoding=dict.fromkeys(packed, "DELTA_BINARY_PACKED"),
             encryption_properties=seal.properties if seal else None,

