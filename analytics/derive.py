@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 import analytics.sift as sifting
-from analytics import pages, terms
+from analytics import batches, pages, terms
 from analytics.engine import Engine, sql
 from analytics.sift import NEAR, READ, Sought, followed, sift, since_of
 from config.hours import Interval, day_bounds
@@ -123,7 +123,7 @@ def policy_facts(ws: Workspace, day: date) -> tuple[Policy | None, str]:
 @cache
 def _digest_of_questions() -> list[str]:
     """What is asked in Python is as much a part of the answer as what is asked in SQL."""
-    texts = [inspect.getsource(module) for module in (sifting, pages)]
+    texts = [inspect.getsource(module) for module in (batches, sifting, pages)]
     texts += [sql(question) for question in QUESTIONS if question not in WRITTEN]
     return [hashlib.sha256(text.encode()).hexdigest() for text in texts]
 

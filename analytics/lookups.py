@@ -1,15 +1,17 @@
 """What is looked up of all findings of a rule at once: lines by class, addresses, hosts, rivals."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import TypeVar
 
+import numpy as np
 import pyarrow as pa
 
 from analytics import terms
+from analytics.batches import Rows, milliseconds, spread
 from analytics.engine import Engine
-from config.hours import day_bounds
+from config.hours import Interval, day_bounds
 from lake import catalogue
 from lake.datasets import EVENTS, INSTANT
 from workspace import Workspace
@@ -116,11 +118,17 @@ def _tables(
         first.date() + timedelta(days=i) for i in range((last.date() - first.date()).days + 1)
     ]
     with ws.state.read() as connection:
-        engine.view(EVENTS, catalogue.parts(connection, EVENTS.name, touched))
+        parts = catalogue.parts(connection, EVENTS.name, touched)
     day_rows = {"day": days, "first": [b[0] for b in bounds], "last": [b[1] for b in bounds]}
     engine.table("days", pa.table(day_rows, schema=DAYS))
-    engine.make("client_days", "client_days", first=first, last=last)
-    engine.table("wanted", terms.words("word", words))
+    given = frozenset(words)
+    look(
+        engine,
+        engine.batches(EVENTS, parts, LOOKED_AT, first),
+        dict(zip(days, bounds, strict=True)),
+        given,
+    )
+    engine.table("wanted", terms.words("word", given))
     weeks = [
         {"user": user, "week": week, "first_day": min(of), "last_day": max(of)}
         for (user, week), of in asked.items()
@@ -132,7 +140,77 @@ def _tables(
     engine.table("asked_days", pa.Table.from_pylist(single, schema=ASKED_DAYS))
 
 
+def look(
+    engine: Engine,
+    batches: Iterable[pa.RecordBatch],
+    days: Mapping[date, Interval],
+    words: Collection[str],
+) -> None:
+    """Make the tables `client_days` and `wanted_lines` of batches of LOOKED_AT.
+
+    `client_days`: who used which address on which of these days (in their order, one after the other);
+    `wanted_lines`: lines of these services and categories.
+    """
+    starts = np.array([_ms(first) for first, _ in days.values()])
+    end = max(_ms(last) for _, last in days.values())
+    people: dict[str, int] = {}
+    places: dict[str, int] = {}
+    found: set[int] = set()
+    lines = Rows(engine, "wanted_lines", WANTED_LINES)
+    for batch in batches:
+        time = milliseconds(batch["time"])
+        day = np.searchsorted(starts, time, side="right") - 1
+        user = spread(
+            batch["user"], lambda u: -1 if u is None else people.setdefault(u, len(people))
+        )
+        place = spread(
+            batch["client"], lambda c: -1 if c is None else places.setdefault(c, len(places))
+        )
+        # The device's own account is nobody else.
+        known = spread(batch["identity"], lambda grade: grade != "service")
+        known &= (user >= 0) & (place >= 0) & (day >= 0) & (time < end)
+        key = (((user << PLACE_BITS) | place) << DAY_BITS | day)[known]
+        # Rows come by user: of hundreds of lines in a row one says as much.
+        found |= {*key[np.append(True, key[1:] != key[:-1])[: len(key)]].tolist()}
+        wanted = spread(batch["category"], words.__contains__)
+        wanted |= spread(batch["service"], words.__contains__)
+        wanted &= spread(batch["category"], lambda word: word is not None)
+        wanted &= spread(batch["host"], lambda word: word is not None)
+        rows = batch.select(WANTED_LINES.names).take(pa.array(np.flatnonzero(wanted)))
+        lines.add(pa.table([*map(_plain, rows.columns)], schema=WANTED_LINES))
+    lines.finish()
+    every = np.array(sorted(found), np.int64)
+    who = pa.array([*people], TEXT).take(pa.array(every >> DAY_BITS + PLACE_BITS))
+    where = pa.array([*places], TEXT).take(pa.array(every >> DAY_BITS & (1 << PLACE_BITS) - 1))
+    when = pa.array([*days], DAY).take(pa.array(every & (1 << DAY_BITS) - 1))
+    engine.table("client_days", pa.table([who, where, when], schema=CLIENT_DAYS))
+
+
+def _ms(instant: datetime) -> int:
+    return int(instant.timestamp() * 1000)
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    return column.cast(TEXT) if pa.types.is_dictionary(column.type) else column
+
+
+LOOKED_AT = (
+    *("time", "user", "client", "identity", "host", "service", "category", "device_category"),
+)
+"""Columns of events that `look` takes."""
+
+PLACE_BITS, DAY_BITS = 24, 10
 TEXT, DAY = pa.string(), pa.date32()
+CLIENT_DAYS = pa.schema([("user", TEXT), ("client", TEXT), ("day", DAY)])
+WANTED_LINES = pa.schema(
+    [
+        ("user", TEXT),
+        ("time", INSTANT),
+        ("host", TEXT),
+        ("category", TEXT),
+        ("device_category", TEXT),
+    ]
+)
 DAYS = pa.schema([("day", DAY), ("first", INSTANT), ("last", INSTANT)])
 ASKED = pa.schema([("user", TEXT), ("week", TEXT), ("first_day", DAY), ("last_day", DAY)])
 ASKED_DAYS = pa.schema([("user", TEXT), ("week", TEXT), ("day", DAY)])

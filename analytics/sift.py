@@ -6,22 +6,18 @@ numbers (what a word means is asked once per distinct word). Lines of listed and
 kept whole, for SQL.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from analytics.batches import Ints, Mask, Rows, milliseconds, spread
 from analytics.engine import Engine
 from lake.datasets import INSTANT
 from lake.write import instant
-
-Ints = npt.NDArray[np.signedinteger[Any]]
-Mask = npt.NDArray[np.bool_]
 
 READ = (
     *("time", "duration_ms", "user", "identity", "client", "method", "status", "verdict", "host"),
@@ -39,9 +35,6 @@ LONGEST = 86_400_000
 QUARTER = 15 * 60_000
 SLOT = 2000
 """Milliseconds within which a tunnel is taken for a part of another site's page (slots.sql)."""
-
-HELD = 250_000
-"""Rows on their way into a table."""
 
 REASONS = ("D1", "N1", "N2", "N0")
 """Rules of lines outside the policy's categories: a contact, refused, nobody's, or just that."""
@@ -104,17 +97,17 @@ def followed(
 
     A few others are among them; what asks compares the instants themselves.
     """
-    rows = _Rows(engine, "followed", FOLLOWED)
+    rows = Rows(engine, "followed", FOLLOWED)
     near = _Near(slots["person"].to_numpy(), slots["slot"].to_numpy())
     for batch in batches:
         person = people.of(batch["user"])
         length = pc.fill_null(batch["duration_ms"], 0).to_numpy()
-        start = _ms(batch["time"]) - np.maximum(length, 0)
+        start = milliseconds(batch["time"]) - np.maximum(length, 0)
         at = np.flatnonzero(near.among(person, start // SLOT))
         few = batch.take(pa.array(at))
         at = at[
-            _spread(few["verdict"], lambda word: word == "allowed")
-            & _spread(few["role"], lambda word: word in (None, "site"))
+            spread(few["verdict"], lambda word: word == "allowed")
+            & spread(few["role"], lambda word: word in (None, "site"))
         ]
         service = batch["service"].take(pa.array(at)).cast(TEXT)
         rows.add(pa.table([person[at], service, start[at]], schema=FOLLOWED))
@@ -145,14 +138,14 @@ class People:
     def of(self, users: pa.DictionaryArray) -> Ints:
         """The number of each row's person; -1 where it is nobody's."""
         numbers = self._numbers
-        found = _spread(users, lambda u: -1 if u is None else numbers.setdefault(u, len(numbers)))
+        found = spread(users, lambda u: -1 if u is None else numbers.setdefault(u, len(numbers)))
         numbered: Ints = found.astype(np.int32)
         return numbered
 
     def known(self, person: Ints, identity: pa.DictionaryArray) -> None:
         """Note how the persons of these rows were known."""
         grades = {word: n for n, word in enumerate(pc.unique(identity.dictionary).to_pylist())}
-        grade = _spread(identity, lambda word: grades.get(word, -1))
+        grade = spread(identity, lambda word: grades.get(word, -1))
         for word, number in grades.items():
             seen = self._known.get(word, np.zeros(0, bool))
             seen = np.append(seen, np.zeros(len(self) + 1 - len(seen), bool))
@@ -185,23 +178,23 @@ class _Sifting:
         kinds |= dict.fromkeys(("duration_ms", "bytes_down", "line"), pa.int64())
         self._columns = [name for name in READ if name != "user"]
         listed = [(name, kinds.get(name, TEXT)) for name in ("person", *self._columns)]
-        self._listed = _Rows(engine, "listed", pa.schema(listed))
-        self._seconds = _Rows(engine, "seconds", SECONDS)
+        self._listed = Rows(engine, "listed", pa.schema(listed))
+        self._seconds = Rows(engine, "seconds", SECONDS)
 
     def take(self, batch: pa.RecordBatch) -> None:
         """Count and keep what matters of a batch."""
-        time = _ms(batch["time"])
+        time = milliseconds(batch["time"])
         length = pc.fill_null(batch["duration_ms"], 0).to_numpy()
         start = time - np.where((length >= 0) & (length <= LONGEST), length, 0)
         person = self.people.of(batch["user"])
         self.people.known(person, batch["identity"])
-        social = _spread(batch["category"], self._sought.categories.__contains__)
+        social = spread(batch["category"], self._sought.categories.__contains__)
         self._keep(batch, person, social)
         self._beat(batch["source"], time)
         grain = batch["grain"]
-        allowed = _spread(batch["verdict"], lambda word: word == "allowed")
+        allowed = spread(batch["verdict"], lambda word: word == "allowed")
         self._count(batch, person, start, social)
-        tunnel = _spread(grain, lambda word: word == "tunnel")
+        tunnel = spread(grain, lambda word: word == "tunnel")
         seen = ~social & allowed & (person >= 0) & (tunnel | self._pages(batch))
         seen &= (start >= self._since) & (start < self._last)
         self._look(batch, np.flatnonzero(seen), person, start, tunnel)
@@ -228,8 +221,8 @@ class _Sifting:
 
     def _keep(self, batch: pa.RecordBatch, person: Ints, social: Mask) -> None:
         sought = self._sought
-        kept = social | _spread(batch["service"], sought.blocked_services.__contains__)
-        kept |= _spread(batch["category"], sought.blocked_categories.__contains__)
+        kept = social | spread(batch["service"], sought.blocked_services.__contains__)
+        kept |= spread(batch["category"], sought.blocked_categories.__contains__)
         at = np.flatnonzero(kept)
         rows = batch.select(self._columns).take(pa.array(at))
         whose = pa.array(person[at], mask=person[at] < 0)
@@ -239,7 +232,7 @@ class _Sifting:
 
     def _beat(self, sources: pa.DictionaryArray, time: Ints) -> None:
         known = self._sources
-        source = _spread(sources, lambda word: known.setdefault(word, len(known)))
+        source = spread(sources, lambda word: known.setdefault(word, len(known)))
         within = (time >= self._first) & (time < self._last)
         quarter = time // QUARTER - self._first // QUARTER
         found = source[within] * self._quarters + quarter[within]
@@ -247,9 +240,9 @@ class _Sifting:
 
     def _count(self, batch: pa.RecordBatch, person: Ints, start: Ints, social: Mask) -> None:
         reason = np.where(person < 0, REASONS.index("N2"), REASONS.index("N0"))
-        refused = _spread(batch["verdict"], lambda word: word not in (None, "allowed"))
+        refused = spread(batch["verdict"], lambda word: word not in (None, "allowed"))
         reason[refused] = REASONS.index("N1")
-        reason[_spread(batch["grain"], lambda word: word == "contact")] = REASONS.index("D1")
+        reason[spread(batch["grain"], lambda word: word == "contact")] = REASONS.index("D1")
         within = ~social & (start >= self._first) & (start < self._last)
         found = (person[within] + 1) * np.int64(len(REASONS)) + reason[within]
         self._rest = _added(self._rest, np.bincount(found))
@@ -257,9 +250,9 @@ class _Sifting:
     @staticmethod
     def _pages(batch: pa.RecordBatch) -> Mask:
         status = pc.fill_null(batch["status"], 200).to_numpy()
-        found: Mask = _spread(batch["content_type"], PAGES.__contains__)
-        found &= _spread(batch["grain"], lambda word: word == "page")
-        found &= _spread(batch["method"], lambda word: word == "GET")
+        found: Mask = spread(batch["content_type"], PAGES.__contains__)
+        found &= spread(batch["grain"], lambda word: word == "page")
+        found &= spread(batch["method"], lambda word: word == "GET")
         found &= (status >= 200) & (status < 300)
         return found
 
@@ -269,7 +262,7 @@ class _Sifting:
         """Pages of other sites by person and second; the first line says where it comes from."""
         if not len(at):
             return
-        brought = _spread(batch["referrer"], lambda word: word not in NO_SERVICE)[at]
+        brought = spread(batch["referrer"], lambda word: word not in NO_SERVICE)[at]
         # One number to sort by: person, instant, and of two in one instant the one not brought first.
         since = (start[at] - self._since) * 2 + brought
         order = np.argsort(person[at].astype(np.int64) * (1 << 30) + since, kind="stable")
@@ -290,25 +283,6 @@ class _Sifting:
         self._seconds.add(pa.table(columns, schema=SECONDS))
 
 
-class _Rows:
-    """A table of the engine, filled with many rows at a time."""
-
-    def __init__(self, engine: Engine, name: str, schema: pa.Schema) -> None:
-        self._engine, self._name, self._schema = engine, name, schema
-        self._held: list[pa.Table] = []
-        engine.table(name, schema.empty_table())
-
-    def add(self, rows: pa.Table) -> None:
-        self._held.append(rows)
-        if sum(table.num_rows for table in self._held) >= HELD:
-            self.finish()
-
-    def finish(self) -> None:
-        if any(table.num_rows for table in self._held):
-            self._engine.append(self._name, pa.concat_tables(self._held))
-        self._held = []
-
-
 class _Near:
     """Which of many pairs of numbers are among a few: a look into a small table says nearly always."""
 
@@ -323,19 +297,6 @@ class _Near:
     def _place(self, first: Ints, second: Ints) -> Ints:
         mixed = first.astype(np.int64) * 0x9E3779B1 + second.astype(np.int64) * 0x85EBCA6B
         return (mixed ^ (mixed >> 15)) & (len(self._marks) - 1)
-
-
-def _spread(column: pa.DictionaryArray, asked: Callable[[str | None], Any]) -> Any:
-    """The answer of each row, asked once per distinct word and once for null."""
-    words = column.dictionary.to_pylist()
-    answers = np.array([*map(asked, words), asked(None)])
-    indices = column.indices
-    codes = pc.fill_null(indices, len(words)) if indices.null_count else indices
-    return answers[codes.to_numpy()]
-
-
-def _ms(times: pa.Array) -> Any:
-    return times.cast(pa.int64()).to_numpy()
 
 
 def _added(sums: Ints, more: Ints) -> Ints:

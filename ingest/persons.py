@@ -33,7 +33,7 @@ class _Known:
     def of(self, keys: npt.NDArray[np.int64]) -> tuple[IntArray, npt.NDArray[np.bool_]]:
         """Where the answer of each key is, and whether it is."""
         at = np.searchsorted(self.keys, keys)
-        there = np.append(self.keys, -1)[at] == keys
+        there = (np.append(self.keys, -1)[at] == keys) & (keys >= 0)
         return at, there
 
     def with_more(

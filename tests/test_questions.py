@@ -57,6 +57,9 @@ SMALL: dict[str, dict[str, pa.DataType]] = {
     "weekly_members": {"week": TEXT, "user": TEXT},
     "days": {"day": DAY, "first": INSTANT, "last": INSTANT},
     "client_days": {"user": TEXT, "client": TEXT, "day": DAY},
+    "wanted_lines": {
+        "user": TEXT, "time": INSTANT, "host": TEXT, "category": TEXT, "device_category": TEXT,
+    },
     "asked": {"user": TEXT, "week": TEXT, "first_day": DAY, "last_day": DAY},
     "weeks": {"week": TEXT, "first_day": DAY, "last_day": DAY},
     "feed_days": {"day": DAY},
@@ -99,7 +102,7 @@ CHAIN = {*QUESTIONS, "signs", "tally"} - {*WRITTEN, *SIFTED, "activity", "usage"
 KEPT = ("activity", "usage", "blocked", "feed")
 """Questions whose answers are datasets of the same name."""
 
-BETWEEN = ("contacts", "own", "clients", "feed_days", "client_days")
+BETWEEN = ("contacts", "own", "clients", "feed_days")
 """Questions whose answers other questions use."""
 
 
