@@ -83,6 +83,10 @@ class Engine:
         limits = ws.settings.limits
         return cls(ws.folder, threads=limits.threads, memory_mb=limits.memory_mb, keys=ws.keys)
 
+    def alone(self) -> None:
+        """One thread: for many small questions the others cost more than they do."""
+        self.connection.execute("SET threads = 1")
+
     def __enter__(self) -> Self:
         return self
 

@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 import pyarrow as pa
 
 from analytics import feed
-from analytics.engine import Engine
+from analytics.engine import AT_HAND, Engine
 from analytics.feed import FeedGap as FeedGap  # noqa: PLC0414 (whoever asks for gaps)
 from config.hours import day_bounds
 from lake import catalogue
@@ -146,12 +146,14 @@ class TallySum:
 def opened(ws: Workspace, first: date, last: date) -> Iterator[Engine]:
     """An engine over the derived datasets of local days `first` to `last`."""
     days = [first + timedelta(days=i) for i in range((last - first).days + 1)]
-    with (
-        Engine.of(ws) as engine,
-        ws.state.read() as connection,
-    ):
-        for dataset in (ACTIVITY, USAGE, TALLY, BLOCKED, FEED):
-            engine.view(dataset, catalogue.parts(connection, dataset.name, days))
+    datasets = (ACTIVITY, USAGE, TALLY, BLOCKED, FEED)
+    with ws.state.read() as connection:
+        parts = {d: catalogue.parts(connection, d.name, days) for d in datasets}
+    with Engine.of(ws) as engine:
+        if sum(part.rows for some in parts.values() for part in some) <= AT_HAND:
+            engine.alone()
+        for dataset, some in parts.items():
+            engine.view(dataset, some)
         yield engine
 
 

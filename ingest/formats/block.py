@@ -200,13 +200,13 @@ def beside(
     """
     free = np.frombuffer(ignored, "<u2")[0]
     word = np.frombuffer(pair, "<u2")[0] | free
-    for first in (0, 1):
-        words = array[first : first + (len(array) - first) // 2 * 2].view("<u2")
-        for low in range(0, len(words), STRETCH):
-            some = words[low : low + STRETCH]
+    for low in range(0, len(array), 2 * STRETCH):
+        for first in (low, low + 1):
+            rest = array[first : first + 2 * STRETCH]
+            some = rest[: len(rest) // 2 * 2].view("<u2")
             found = np.flatnonzero((some | free if free else some) == word)
             if len(found):
-                yield (found + low) * 2 + first
+                yield found * 2 + first
 
 
 def masked(line: bytes, limit: int = 160) -> str:
