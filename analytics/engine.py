@@ -38,13 +38,6 @@ TYPES = {
     INSTANT: "TIMESTAMPTZ",
 }
 
-WORDS = {
-    "role_word": ("site", "asset", "api", "embed"),
-    "kind_word": ("page", "frame", "share", "flow", "empty", "tunnel"),
-    "came_word": ("person", "shim", "none", "own", "search", "other", "unsaid"),
-}
-"""Words of lines.sql that are known beforehand."""
-
 
 class Engine:
     """One DuckDB in memory, spilling into `work/`, closed with the `with` block."""
@@ -74,8 +67,6 @@ class Engine:
         pa.set_memory_pool(pa.system_memory_pool())
         self.connection.execute("SET enable_progress_bar = false")
         self.connection.execute("SET TimeZone = 'UTC'")
-        for name, words in WORDS.items():
-            self.words(name, words)
 
     @classmethod
     def of(cls, ws: Workspace) -> Self:

@@ -43,6 +43,13 @@ PAGES = frozenset(["text/html", "application/xhtml+xml"])
 NO_SERVICE = frozenset([None, "other", "search"])
 """Referrers that are no listed service."""
 
+WORDS = {
+    "role_word": ("site", "asset", "api", "embed"),
+    "kind_word": ("page", "frame", "share", "flow", "empty", "tunnel"),
+    "came_word": ("person", "shim", "none", "own", "search", "other", "unsaid"),
+}
+"""Words of lines.sql that are known beforehand."""
+
 TEXT = pa.string()
 PERSONS = pa.schema([("user", TEXT), ("person", pa.int32()), ("identity", TEXT)])
 REST = pa.schema([("user", TEXT), ("rule", TEXT), ("lines", pa.int64())])
@@ -216,6 +223,8 @@ class _Sifting:
         ]
         self._engine.table("rhythm", pa.table(rhythm, schema=RHYTHM))
         self._engine.table("persons", self.people.table())
+        for name, words in WORDS.items():
+            self._engine.words(name, words)
         self._engine.words("service_word", self._services)
         self._engine.words("category_word", self._sought.categories)
 
