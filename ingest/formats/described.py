@@ -34,7 +34,7 @@ from ingest.formats.headers import (
     in_force,
     sections,
 )
-from ingest.formats.lines import Columns, Lines, Mask, Table, clean, coded
+from ingest.formats.lines import Columns, Lines, Mask, Table, clean, coded, interleaved
 from ingest.formats.objects import Objects
 from ingest.formats.pairs import Pairs, Syntax
 from ingest.formats.quotes import records, whole_records
@@ -268,7 +268,10 @@ def _marked(lines: Lines, layout: Layout) -> Mask:
     if plain and layout.marker.encode() not in lines.block.data:
         return np.zeros(len(lines), bool)
     test = pc.match_substring if plain else pc.match_substring_regex
-    found: Mask = test(lines.texts, layout.marker).to_numpy(zero_copy_only=False)
+    block = lines.block
+    # What is between the lines is asked as well: that is cheaper than a copy of all of them.
+    texts = interleaved(pa.py_buffer(block.data), block.starts, block.ends)
+    found: Mask = test(texts, layout.marker).to_numpy(zero_copy_only=False)[::2]
     return found
 
 

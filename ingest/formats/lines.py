@@ -91,12 +91,17 @@ def slices(
 
     Starts and ends ascend: s0 <= e0 <= s1 <= e1 and so on.
     """
+    at = np.arange(0, 2 * len(starts), 2, dtype=np.int32)
+    pieces = interleaved(data, starts, ends)
+    return pieces.take(pa.array(at, mask=None if there is None else ~there))
+
+
+def interleaved(data: pa.Buffer, starts: IntArray, ends: IntArray) -> pa.StringArray:
+    """As `slices`, without a copy: after each text stands what lies between it and the next."""
     offsets = np.empty(2 * len(starts) + 1, np.int32)
     offsets[0:-1:2], offsets[1::2] = starts, ends
     offsets[-1] = offsets[-2] if len(starts) else 0
-    pieces = pa.StringArray.from_buffers(2 * len(starts), pa.py_buffer(offsets), data)
-    at = np.arange(0, 2 * len(starts), 2, dtype=np.int32)
-    return pieces.take(pa.array(at, mask=None if there is None else ~there))
+    return pa.StringArray.from_buffers(2 * len(starts), pa.py_buffer(offsets), data)
 
 
 def cut(block: Block, starts: IntArray, ends: IntArray) -> Block:
