@@ -123,9 +123,15 @@ def policy_facts(ws: Workspace, day: date) -> tuple[Policy | None, str]:
 @cache
 def _digest_of_questions() -> list[str]:
     """What is asked in Python is as much a part of the answer as what is asked in SQL."""
-    texts = [inspect.getsource(module) for module in (batches, sifting, pages)]
+    texts = [*written().values()]
     texts += [sql(question) for question in QUESTIONS if question not in WRITTEN]
     return [hashlib.sha256(text.encode()).hexdigest() for text in texts]
+
+
+def written() -> dict[str, str]:
+    """The part of the questions that is Python, by file name."""
+    modules = (batches, sifting, pages)
+    return {f"{m.__name__.rpartition('.')[2]}.py": inspect.getsource(m) for m in modules}
 
 
 def _derive_day(ws: Workspace, day: date, now: datetime) -> bool:

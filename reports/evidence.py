@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from analytics import calibration
 from analytics import engine as questions
+from analytics.derive import written
 from analytics.finding import Finding
 from analytics.people import ActivityRow, EventRow, UsageRow, activity, log_lines, usage
 from analytics.questions import FeedGap, feed_gaps
@@ -167,6 +168,7 @@ def _content(ws: Workspace, case: Case, now: datetime) -> tuple[dict[str, bytes]
             f"configuration/questions/{name}.sql": questions.sql(name).encode()
             for name in questions.questions()
         },
+        **{f"configuration/questions/{name}": text.encode() for name, text in written().items()},
     }
     info = {
         "External-Identifier": case.id,

@@ -186,6 +186,7 @@ def test_it_holds_what_it_was_judged_by(pack: Path) -> None:
     assert {"policy.yaml", "people.csv", "sites"} <= versions.keys()
     assert any(name.startswith("data/configuration/method-") for name in content)
     assert "data/configuration/questions/marks.sql" in content
+    assert "data/configuration/questions/sift.py" in content
 
 
 # What strangers check it with -----------------------------------------------------------------
