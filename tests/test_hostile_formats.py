@@ -199,7 +199,7 @@ def test_a_hostile_sample_is_soon_known_for_none() -> None:
     lines = [line.replace(b"\n", b" ") for line in long_lines(2000)]
     began = time.process_time()
     found = recognise(b"".join(line + b"\n" for line in lines), FORMATS)
-    assert time.process_time() - began < 30
+    assert time.process_time() - began < 60
     assert found.format is None, found.reason
 
 
