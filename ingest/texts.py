@@ -15,7 +15,8 @@ LONGEST = 256
 """Bytes of a text that is remembered; what is longer is met anew each time."""
 
 PROBES = 32
-"""Places looked at for a text; a fuller table is made larger."""
+"""Places looked at for a text. One that finds none free is not remembered: whoever could make many texts
+of one hash would otherwise make the table grow without end."""
 
 
 class Texts:
@@ -37,7 +38,7 @@ class Texts:
         return len(self._known)
 
     def of(self, texts: pa.StringArray) -> IntArray:
-        """The number of each text, -1 where it was never added; none is null."""
+        """The number of each text, -1 where it was never added (or found no place); none is null."""
         table = self._table
         numbers = table.of(self._hashed(texts))
         # Taken after the table, so that every number it has is there; null where there is none.
@@ -89,17 +90,14 @@ class _Table:
 
     def __init__(self, hashes: Hashes) -> None:
         bits = max(12, (4 * len(hashes)).bit_length())
-        while True:
-            self._shift = np.uint64(64 - bits)
-            self._hashes = np.zeros((1 << bits) + PROBES, np.uint64)
-            self._numbers = np.zeros((1 << bits) + PROBES, np.int32)
-            self._count = 0
-            if self.add(hashes):
-                return
-            bits += 1
+        self._shift = np.uint64(64 - bits)
+        self._hashes = np.zeros((1 << bits) + PROBES, np.uint64)
+        self._numbers = np.zeros((1 << bits) + PROBES, np.int32)
+        self._count = 0
+        self.add(hashes)
 
     def add(self, hashes: Hashes) -> bool:
-        """Take in what is new of all hashes; false where there is no room."""
+        """Take in what is new of all hashes; false where there are too many for this table."""
         if 2 * len(hashes) > len(self._hashes):
             return False
         for number in range(self._count, len(hashes)):
@@ -107,7 +105,7 @@ class _Table:
             place = int(value >> self._shift)
             free = np.flatnonzero(self._hashes[place : place + PROBES] == 0)
             if not len(free):
-                return False
+                continue
             # The number first: whoever finds the hash finds it as well.
             self._numbers[place + free[0]] = number
             self._hashes[place + free[0]] = value

@@ -55,6 +55,20 @@ def test_texts_that_look_alike_to_the_hash_are_told_apart(monkeypatch: pytest.Mo
     assert found.of(array(["a", "b"])).tolist() == [0, -1]
 
 
+def test_many_texts_of_one_hash_cost_no_more_than_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever finds out how texts are told apart may make thousands that are not."""
+    monkeypatch.setattr(Texts, "_hashed", lambda self, some: np.full(len(some), 7, np.uint64))
+    found, words = Texts(), [f"host{n}.example" for n in range(3000)]
+    for low in range(0, len(words), 100):
+        found.add(array(words[low : low + 100]))
+    assert found.of(array(words)).tolist() == [0] + [-1] * 2999
+    assert len(found._table._hashes) < 1 << 16
+    known, calls = Persons(), list[int]()
+    asked = [(word, "10.0.0.1") for word in words[:100]]
+    for _ in range(2):
+        assert of(known, asked, 20_000, calls) == [answer(u, c, NOBODY) for u, c in asked]
+
+
 def test_what_is_too_long_is_not_remembered() -> None:
     found, long = Texts(), "a" * (LONGEST + 1)
     assert found.fits(array([long, long[1:]])).tolist() == [False, True]
