@@ -195,8 +195,8 @@ def _answer(
         for dataset in DERIVED:
             for group in engine.groups(dataset.name, dataset, **given):
                 if dataset.name in writers:
-                    kept = erased.without(group, dataset) if dataset in PERSONAL else group
-                    writers[dataset.name].write(kept)
+                    rows = erased.without(group, dataset) if dataset in PERSONAL else group
+                    writers[dataset.name].write(rows)
             engine.drop(*SPENT.get(dataset.name, ()))
 
 

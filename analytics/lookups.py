@@ -155,7 +155,7 @@ def look(
     end = max(_ms(last) for _, last in days.values())
     people: dict[str, int] = {}
     places: dict[str, int] = {}
-    found: set[int] = set()
+    every = np.zeros(0, np.int64)  # user, address and day as one number
     lines = Rows(engine, "wanted_lines", WANTED_LINES)
     for batch in batches:
         time = milliseconds(batch["time"])
@@ -171,7 +171,8 @@ def look(
         known &= (user >= 0) & (place >= 0) & (day >= 0) & (time < end)
         key = (((user << PLACE_BITS) | place) << DAY_BITS | day)[known]
         # Rows come by user: of hundreds of lines in a row one says as much.
-        found |= {*key[np.append(True, key[1:] != key[:-1])[: len(key)]].tolist()}
+        said = key[np.append(True, key[1:] != key[:-1])[: len(key)]]
+        every = np.union1d(every, said)
         wanted = spread(batch["category"], words.__contains__)
         wanted |= spread(batch["service"], words.__contains__)
         wanted &= spread(batch["category"], lambda word: word is not None)
@@ -179,7 +180,6 @@ def look(
         rows = batch.select(WANTED_LINES.names).take(pa.array(np.flatnonzero(wanted)))
         lines.add(pa.table([*map(_plain, rows.columns)], schema=WANTED_LINES))
     lines.finish()
-    every = np.array(sorted(found), np.int64)
     who = pa.array([*people], TEXT).take(pa.array(every >> DAY_BITS + PLACE_BITS))
     where = pa.array([*places], TEXT).take(pa.array(every >> DAY_BITS & (1 << PLACE_BITS) - 1))
     when = pa.array([*days], DAY).take(pa.array(every & (1 << DAY_BITS) - 1))

@@ -149,8 +149,8 @@ class People:
         numbered: Ints = found.astype(np.int32)
         return numbered
 
-    def known(self, person: Ints, identity: pa.DictionaryArray) -> None:
-        """Note how the persons of these rows were known."""
+    def note(self, person: Ints, identity: pa.DictionaryArray) -> None:
+        """How the persons of these rows were known."""
         grades = {word: n for n, word in enumerate(pc.unique(identity.dictionary).to_pylist())}
         grade = spread(identity, lambda word: grades.get(word, -1))
         for word, number in grades.items():
@@ -194,7 +194,7 @@ class _Sifting:
         length = pc.fill_null(batch["duration_ms"], 0).to_numpy()
         start = time - np.where((length >= 0) & (length <= LONGEST), length, 0)
         person = self.people.of(batch["user"])
-        self.people.known(person, batch["identity"])
+        self.people.note(person, batch["identity"])
         social = spread(batch["category"], self._sought.categories.__contains__)
         self._keep(batch, person, social)
         self._beat(batch["source"], time)
