@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from analytics import terms
-from analytics.batches import Rows, milliseconds, spread
+from analytics.batches import HELD, Rows, milliseconds, spread
 from analytics.engine import Engine
 from config.hours import Interval, day_bounds
 from lake import catalogue
@@ -155,7 +155,7 @@ def look(
     end = max(_ms(last) for _, last in days.values())
     people: dict[str, int] = {}
     places: dict[str, int] = {}
-    every = np.zeros(0, np.int64)  # user, address and day as one number
+    found = [np.zeros(0, np.int64)]  # user, address and day as one number
     lines = Rows(engine, "wanted_lines", WANTED_LINES)
     for batch in batches:
         time = milliseconds(batch["time"])
@@ -172,7 +172,9 @@ def look(
         key = (((user << PLACE_BITS) | place) << DAY_BITS | day)[known]
         # Rows come by user: of hundreds of lines in a row one says as much.
         said = key[np.append(True, key[1:] != key[:-1])[: len(key)]]
-        every = np.union1d(every, said)
+        found.append(said)
+        if sum(map(len, found)) > 2 * len(found[0]) + HELD:
+            found = [np.unique(np.concatenate(found))]
         wanted = spread(batch["category"], words.__contains__)
         wanted |= spread(batch["service"], words.__contains__)
         wanted &= spread(batch["category"], lambda word: word is not None)
@@ -180,6 +182,7 @@ def look(
         rows = batch.select(WANTED_LINES.names).take(pa.array(np.flatnonzero(wanted)))
         lines.add(pa.table([*map(_plain, rows.columns)], schema=WANTED_LINES))
     lines.finish()
+    every = np.unique(np.concatenate(found))
     who = pa.array([*people], TEXT).take(pa.array(every >> DAY_BITS + PLACE_BITS))
     where = pa.array([*places], TEXT).take(pa.array(every >> DAY_BITS & (1 << PLACE_BITS) - 1))
     when = pa.array([*days], DAY).take(pa.array(every & (1 << DAY_BITS) - 1))
