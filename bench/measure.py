@@ -19,6 +19,9 @@ RESULTS = Path(__file__).parent / "results"
 FAIRWATCH = (sys.executable, "-c", "from fairwatch.cli import main; main()")
 GENERATE = (sys.executable, str(ROOT / "bench" / "generate.py"))
 
+# As it is installed: pip compiles what it installs, and a checkout is compiled by its first run.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 
 @dataclass(frozen=True)
 class Cost:

@@ -261,7 +261,8 @@ class Enricher:
 
     def _clients(self, clients: pa.DictionaryArray) -> pa.DictionaryArray:
         """Addresses; what is a name may be a sensitive host's."""
-        named = pc.match_substring_regex(clients.dictionary, r"\pL$")
+        # What ends in a figure is no name: only the rest is looked at one by one.
+        named = pc.greater(pc.utf8_slice_codeunits(clients.dictionary, -1), "9")
         return text_of(clients, self._client) if pc.any(named).as_py() else clients
 
     def _client(self, client: str) -> str | None:

@@ -252,7 +252,9 @@ class Stream:
         """New whole lines, about a block at a time; an overlong line comes cut to its limit + 1."""
         carry = b""
         while data := self._take(BLOCK - len(carry) if len(carry) < BLOCK else BLOCK):
-            data = carry + data
+            # Joined with a view: whole blocks are copied once, not twice.
+            end = data.rfind(b"\n") + 1 or len(data)
+            data, rest = b"".join((carry, memoryview(data)[:end])), data[end:]
             cut = data.rfind(b"\n") + 1
             if not cut and len(data) > self.line_bytes:
                 carry = b""
@@ -262,7 +264,7 @@ class Stream:
             if cut:
                 # A record over several lines is never cut in two, unless it is longer than a block.
                 cut = self.records(data[:cut]) or cut
-            carry, data = data[cut:], data[:cut]
+            carry, data = data[cut:] + rest, data[:cut]
             if cut:
                 yield self._emit(data, data)
         if carry and self.complete:
