@@ -1,10 +1,8 @@
 """Host to service, role and category, once per distinct host; what is not named becomes `other`."""
 
-import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from functools import cache
 from threading import Lock
 from typing import Any
 
@@ -186,38 +184,3 @@ def _folded(classes: Sequence[Class], places: IntArray) -> tuple[list[Class], In
 
 def _number(day: date) -> int:
     return day.toordinal() - date(1970, 1, 1).toordinal()
-
-
-HANDOVER = re.compile(r"/(?:x?oauth\d*|openid(?:-connect)?|saml\d*|sso)(?:/|$)", re.IGNORECASE)
-"""One site signing a person in for another (OAuth 2.0, OpenID Connect, SAML): a hop, not a visit."""
-
-FILE = re.compile(
-    r"\.(?:m?js|css|map|json|xml|wasm|png|jpe?g|gif|webp|avif|svg|ico|woff2?|ttf|otf|eot|"
-    r"mp[34]|m4[as]|aac|ogg|webm|ts|m3u8|mpd)$",
-    re.IGNORECASE,
-)
-"""What a page loads, whatever content type the answer claims."""
-
-
-def path_role(path: str, service: Service) -> str:
-    """`embed` or `share` by the service's paths, `file` by its ending, else `page`."""
-    for role, pattern in _roles(tuple(service.embed_paths), tuple(service.share_paths)):
-        if pattern.match(path):
-            return role
-    if HANDOVER.search(path):
-        return "share"
-    return "file" if FILE.search(path) else "page"
-
-
-@cache
-def _roles(embed: tuple[str, ...], share: tuple[str, ...]) -> list[tuple[str, re.Pattern[str]]]:
-    """The roles a service has paths for, each with what any of those paths begins with."""
-    named = (("embed", embed), ("share", share))
-    return [(role, re.compile("|".join(map(_pattern, paths)))) for role, paths in named if paths]
-
-
-def _pattern(path: str) -> str:
-    """Whole segments; a trailing `*` is a plain prefix, `*` elsewhere stands within one segment."""
-    prefix = path.endswith("*")
-    body = "[^/]*".join(re.escape(piece) for piece in path.removesuffix("*").split("*"))
-    return body if prefix else f"{body}(?:/|$)"

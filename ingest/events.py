@@ -11,12 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from config.method import Method, changes, method_on
-from ingest.classify import OTHER, UNNAMED, Class, Classifier, path_role
+from ingest.classify import OTHER, UNNAMED, Class, Classifier
 from ingest.formats.arrays import TEXT, codes_to_text, constant, encoded, text_of
 from ingest.formats.block import Parsed, Reject
 from ingest.formats.slashes import Slashed, slashed
 from ingest.identity import EPOCH, Identities
 from ingest.leases import NOBODY, Owners
+from ingest.paths import LONGEST, ROLES, bare, path_roles
 from ingest.persons import Persons
 from lake.datasets import EVENTS
 from subjects import Erased
@@ -96,7 +97,6 @@ SUBTYPES = frozenset(
 )
 """Subtypes kept by name; a server may write anything here, a host name included."""
 
-PATH_END = re.compile(r"[?#;]")
 HOST_PORT = re.compile(r"^(?:[^@]*@)?(\[[0-9a-fA-F:.%]+\]|[^:\[\]]*)(?::(\d{1,5}))?$")
 
 
@@ -217,38 +217,36 @@ class Enricher:
             name: codes_to_text(of_row, [getattr(c, name) for c in every])
             for name in ("host", "service", "role", "category")
         }
-        roles, kept = self._paths(classifier, every, of_url, cut)
         named = pc.is_valid(made["service"])
         made["device_category"] = said
-        made["path_role"] = _where(named, codes_to_text(url.indices, roles))
+        roles, kept = self._paths(classifier, every, of_url, cut)
+        made["path_role"] = _where(
+            named, pa.DictionaryArray.from_arrays(roles.take(url.indices), ROLES, safe=False)
+        )
         made["path"] = (
-            _where(named, codes_to_text(url.indices, kept))
-            if self.keep_paths
-            else constant(None, len(url))
+            constant(None, len(url))
+            if kept is None
+            else _where(named, codes_to_text(url.indices, kept))
         )
         return made
 
     def _paths(
         self, classifier: Classifier, classes: list[Class], class_of_url: Any, urls: Slashed
-    ) -> tuple[pa.StringArray, pa.StringArray]:
-        """path_role and path of each distinct URL of a service; null of all others."""
+    ) -> tuple[pa.Array, pa.StringArray | None]:
+        """path_role, by its place in ROLES, and path (where paths are kept) of each distinct URL of a
+        service; null of all others."""
         # A device may name hosts that no list knows: then every path is looked at.
         decides = classifier.device_decides
         named = np.array([decides or c.service is not None for c in classes], bool)
         chosen = np.flatnonzero(named[class_of_url] & urls.schemed)
-        texts = [PATH_END.split(p, maxsplit=1)[0] for p in urls.paths(chosen).to_pylist()]
-        services = [classes[n].service or "" for n in class_of_url[chosen].tolist()]
-        roles = [
-            path_role(text, classifier.service(service))
-            for text, service in zip(texts, services, strict=True)
-        ]
+        paths = bare(urls.paths(chosen))
+        services = [classifier.service(c.service or "") for c in classes]
+        roles = path_roles(paths, class_of_url[chosen], services)
         at = np.full(len(urls), -1)
         at[chosen] = np.arange(len(chosen))
         spread = pa.array(at, mask=at < 0)
-        return (
-            pa.array(roles, pa.string()).take(spread),
-            pa.array([text[:500] for text in texts], pa.string()).take(spread),
-        )
+        kept = pc.utf8_slice_codeunits(paths, 0, LONGEST) if self.keep_paths else None
+        return pa.array(roles).take(spread), None if kept is None else kept.take(spread)
 
     def _person(
         self, user: str | None, client: str | None, owners: Owners, day: int

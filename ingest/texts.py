@@ -100,15 +100,19 @@ class _Table:
         """Take in what is new of all hashes; false where there are too many for this table."""
         if 2 * len(hashes) > len(self._hashes):
             return False
-        for number in range(self._count, len(hashes)):
-            value = hashes[number]
-            place = int(value >> self._shift)
-            free = np.flatnonzero(self._hashes[place : place + PROBES] == 0)
-            if not len(free):
-                continue
-            # The number first: whoever finds the hash finds it as well.
-            self._numbers[place + free[0]] = number
-            self._hashes[place + free[0]] = value
+        rows = np.arange(self._count, len(hashes))
+        place = (hashes[rows] >> self._shift).astype(np.intp)
+        for _ in range(PROBES):
+            # One text a place; whoever comes too late goes on to the next.
+            free = np.flatnonzero(self._hashes[place] == 0)
+            taken, first = np.unique(place[free], return_index=True)
+            chosen = free[first]
+            # The numbers first: whoever finds a hash finds its number as well.
+            self._numbers[taken] = rows[chosen]
+            self._hashes[taken] = hashes[rows[chosen]]
+            rows, place = np.delete(rows, chosen), np.delete(place, chosen) + 1
+            if not len(rows):
+                break
         self._count = len(hashes)
         return True
 

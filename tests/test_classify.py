@@ -13,7 +13,7 @@ from config.lists.hosts import registrable
 from config.lists.listfile import SENSITIVE
 from config.policy import Policy
 from config.sitelist import Service, SiteFile, SiteList, shipped, site_list
-from ingest.classify import Class, Classifier, path_role
+from ingest.classify import Class, Classifier
 from ingest.events import host_of
 
 B3 = read(ROOT / "config/policies/b3.yaml", Policy)
@@ -92,38 +92,6 @@ def test_nothing_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
     classifier = Classifier(SITES, NAMED, other_hosts=True)
     for host in ("never-seen-before.co.uk", "www.unknown.zz", "facebook.com", "a.b.c.museum"):
         classifier.of(host)
-
-
-@pytest.mark.parametrize(
-    ("path", "role"),
-    [
-        ("/", "page"),
-        ("", "page"),
-        ("/tr", "embed"),
-        ("/tr/", "embed"),
-        ("/trending", "page"),
-        ("/x/tr", "page"),
-        ("/plugins/like.php", "embed"),
-        ("/v21.0/plugins", "embed"),
-        ("/v21.0/plugins/like.php", "embed"),
-        ("/v21.0/x/plugins", "page"),
-        ("/p/abc/embed", "embed"),
-        ("/p/abc/embed/captioned", "embed"),
-        ("/p/embed", "page"),
-        ("/p/a/b/embed", "page"),
-        ("/sharer.php", "share"),
-        ("/sharerXphp", "page"),
-        ("/pre", "embed"),
-        ("/prefix/deep", "embed"),
-        ("/both", "embed"),
-    ],
-)
-def test_path_roles(path: str, role: str) -> None:
-    one = service(
-        embed_paths=["/tr", "/plugins", "/v*/plugins", "/p/*/embed", "/pre*", "/both"],
-        share_paths=["/sharer.php", "/both"],
-    )
-    assert path_role(path, one) == role
 
 
 @pytest.mark.parametrize(
