@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Callable
 from typing import BinaryIO, Protocol, cast
 
+import numpy as np
 import pyarrow as pa
 
 SIP = 64 << 10
@@ -322,7 +323,7 @@ class Cleaned:
     def _clean(self, data: bytes) -> bytes:
         if self.returns:
             data = data.replace(b"\r", b"\n")
-        if b"\0" in data:
+        if not np.frombuffer(data, np.uint8).min(initial=1):  # as quick as `in`; others run meanwhile
             before = len(data)
             start = data if self._at_start else b"." + data
             data = NULS.sub(b"", start)[0 if self._at_start else 1 :]
