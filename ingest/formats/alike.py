@@ -222,11 +222,14 @@ def _same(every: Words, ends: IntArray, lengths: IntArray) -> Mask:
     while len(some := np.flatnonzero(rest > 0)):
         kept = LAST[np.minimum(rest[some], 8)]
         wanted = every[ends[0, some] + (PAD - back)] & kept
+        asked = ends if len(some) == ends.shape[1] else ends.take(some, axis=1)
         step = FEW // len(some) + 1
         for low in range(0, len(ends), step):
-            places = ends[low : low + step].take(some, axis=1) + (PAD - back)
-            found = every[places] & kept
-            alike[low : low + step] &= (found == wanted).all(axis=1)
+            found = every[asked[low : low + step] + (PAD - back)]
+            found ^= wanted
+            found &= kept
+            if found.any():
+                alike[low : low + step] &= ~found.any(axis=1)
         rest, back = rest - 8, back + 8
     return alike
 

@@ -48,6 +48,7 @@ UNSAID = (ZONELESS, UNORDERED)
 TIMELESS = "it carries no time"
 """How the reason begins where a product's lines are known but say no time; their carrier may."""
 
+ASCII = 0x7F
 NEWLINE, RETURN, BLANK, QUOTE, BACKSLASH, HASH = b'\n\r "\\#'
 ONE = np.uint64(1)
 STRETCH = 1 << 17

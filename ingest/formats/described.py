@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -42,6 +42,9 @@ from ingest.formats.synonyms import completed
 from ingest.formats.values import filled
 
 HEADS = {"cef": envelopes.CEF, "leef": envelopes.LEEF}
+LED = re.compile(r"(?:\(\?i\))?(?:\^|\(\?:\^(?=\|(?:\[[^]^\\]+\]|[^\\()|[\]])\)))")
+"""How a pattern begins that looks from the start of a line on, or from one of a few bytes."""
+
 LEEF_TOLD = r"^(?P<told>0?x[0-9A-Fa-f]{2}|[^\w\s=])\|"
 LEEF_UNSAID = (
     ("^", r"\^[\w-]+="),
@@ -264,15 +267,31 @@ def _begun(lines: Lines, *, comments: bool) -> tuple[Lines, Counter[str]]:
 def _marked(lines: Lines, layout: Layout) -> Mask:
     if layout.marker is None:
         return np.ones(len(lines), bool)
-    plain = not re.search(r"[\\^$.|?*+()\[\]{}]", layout.marker)
-    if plain and layout.marker.encode() not in lines.block.data:
+    block, marker = lines.block, layout.marker
+    plain = not re.search(r"[\\^$.|?*+()\[\]{}]", marker)
+    if plain and marker.encode() not in block.data:
         return np.zeros(len(lines), bool)
     test = pc.match_substring if plain else pc.match_substring_regex
-    block = lines.block
+    led = _led_by_newline(marker)
+    if led and len(lines) > 1:
+        # All lines but the first, each from the newline before it on: nothing is left between them.
+        others = pa.StringArray.from_buffers(len(lines) - 1, pa.py_buffer(block.ends), pa.py_buffer(block.data))  # fmt: skip
+        tested = (test(pa.array([block.line(0)], pa.string()), marker), test(others, led))
+        return np.concatenate([some.to_numpy(zero_copy_only=False) for some in tested])
     # What is between the lines is asked as well: that is cheaper than a copy of all of them.
     texts = interleaved(pa.py_buffer(block.data), block.starts, block.ends)
-    found: Mask = test(texts, layout.marker).to_numpy(zero_copy_only=False)[::2]
+    found: Mask = test(texts, marker).to_numpy(zero_copy_only=False)[::2]
     return found
+
+
+@cache
+def _led_by_newline(marker: str) -> str | None:
+    """The same pattern for lines that follow their newline; None where it may begin amid a line."""
+    led = LED.match(marker)
+    outside = re.sub(r"\\.|\[\^?\]?[^]]*\]", "", marker)
+    while (less := re.sub(r"\([^()]*\)", "", outside)) != outside:
+        outside = less
+    return f"{led[0]}\n{marker[led.end() :]}" if led and "|" not in outside else None
 
 
 def _syntax(layout: Layout, lines: Lines) -> Syntax:

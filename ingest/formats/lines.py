@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest.formats.arrays import TEXT
-from ingest.formats.block import NEWLINE, Block, IntArray
+from ingest.formats.block import ASCII, NEWLINE, Block, IntArray
 
 Mask = npt.NDArray[np.bool_]
 
@@ -69,7 +69,7 @@ def utf8(data: bytes) -> bytes:
 def clean(block: Block) -> Lines:
     """The lines of a block as UTF-8 without NUL, CR and byte order marks at their start."""
     data = block.data
-    if not data.isascii():
+    if block.array.max(initial=0) > ASCII:  # a third of `isascii`, and others run meanwhile
         data = utf8(data).replace(b"\xef\xbb\xbf", b"")
     if b"\0" in data:
         data = data.replace(b"\0", b"")
