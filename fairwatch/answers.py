@@ -11,8 +11,9 @@ from analytics.rivals import RULES, RivalRow
 from errors import BadConfiguration, UnreadableInput
 from fairwatch import check, show
 from fairwatch.status import UNREVIEWED, Status
+from ingest.batch import Counts
+from ingest.file import FileReport
 from ingest.formats import Format
-from ingest.run import Counts, FileReport
 from reports.reviews import Standing
 from retention import Decision, Verification, sentence
 from workspace import Workspace
