@@ -16,7 +16,8 @@ from errors import EXPECTED, FairwatchError
 from fairwatch.cli import app, main
 from ingest.formats import description
 from jobs import JOBS
-from lake.datasets import CLOCKED, DATASETS, STORES
+from lake.datasets import DATASETS
+from lake.stores import CLOCKED, STORES
 from state.tables import METADATA
 
 DOCS = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")]
