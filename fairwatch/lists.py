@@ -29,6 +29,7 @@ from fairwatch.explain import text
 from fairwatch.fetch import fetched
 from fairwatch.list_change import Change
 from fairwatch.options import AsJson, Site, opened
+from fairwatch.program import Commands
 from lake import catalogue
 from lake.age import first_day_kept
 from lake.files import write
@@ -326,3 +327,6 @@ def _columns(text: str) -> dict[str, str]:
             raise WrongUsage(f"--columns: found {pair!r}; expected host=NAME,category=NAME.")
         made[what] = name
     return made
+
+
+COMMANDS: Commands = {"lists": lists_app}
