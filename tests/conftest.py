@@ -11,6 +11,10 @@ import pytest
 
 from workspace import Workspace, open_site
 
+# Programs that tests start inherit this environment. Where it forbids to keep compiled modules, each of
+# hundreds of starts would compile the same two hundred modules again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # Shared machines stall: an example's time says nothing. In CI the examples are the same each time, so
 # that a red run can be run again; a person's runs draw new ones.
 hypothesis.settings.register_profile(
