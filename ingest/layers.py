@@ -323,7 +323,9 @@ class Cleaned:
     def _clean(self, data: bytes) -> bytes:
         if self.returns:
             data = data.replace(b"\r", b"\n")
-        if not np.frombuffer(data, np.uint8).min(initial=1):  # as quick as `in`; others run meanwhile
+        if not np.frombuffer(data, np.uint8).min(
+            initial=1
+        ):  # as quick as `in`; others run meanwhile
             before = len(data)
             start = data if self._at_start else b"." + data
             data = NULS.sub(b"", start)[0 if self._at_start else 1 :]

@@ -58,6 +58,14 @@ def syslog(lines: Lines) -> Lines:
 
     `@time`, `@host`, `@tag`, `@pri`, `@msgid`: what the sender's says, else the relay's.
     """
+    if "syslog" not in lines.opened:
+        made = _syslog(lines)
+        lines.opened["syslog"] = None if made is lines else made  # no circle: it would linger
+    found = lines.opened["syslog"]
+    return lines if found is None else found
+
+
+def _syslog(lines: Lines) -> Lines:
     outer = _beheaded(lines)
     if outer is lines:
         return lines
