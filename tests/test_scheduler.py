@@ -438,7 +438,7 @@ CHILD = """\
 import sys
 from datetime import datetime
 from pathlib import Path
-import ingest.run, ingest.streams
+import fairwatch, ingest.run, ingest.streams
 from scheduler import run_one
 from workspace import open_site
 ingest.run.COMMIT_BYTES = 48 << 10
