@@ -37,6 +37,7 @@ from fairwatch import explain, place, show
 from fairwatch.explain import classifier, text
 from fairwatch.fetch import fetched
 from fairwatch.options import AsJson, Site, opened
+from fairwatch.program import Commands
 from ingest.classify import OTHER, Class
 from lake import catalogue
 from lake.age import first_day_kept
@@ -481,3 +482,6 @@ def _columns(text: str) -> dict[str, str]:
             raise WrongUsage(f"--columns: found {pair!r}; expected host=NAME,category=NAME.")
         made[what] = name
     return made
+
+
+COMMANDS: Commands = {"lists": lists_app}

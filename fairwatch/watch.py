@@ -15,7 +15,8 @@ from clock import believe_clock
 from errors import FairwatchError, Locked
 from ingest.arrival import Facts
 from ingest.discover import Task, discover, release
-from ingest.run import FileReport, ingest
+from ingest.file import FileReport
+from ingest.run import ingest
 from workspace import Workspace
 
 ENOUGH = 4 << 20

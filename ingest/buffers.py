@@ -7,16 +7,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from ingest.events import in_order
+from ingest.order import in_order
 from lake.catalogue import Part
 from lake.datasets import EVENTS, REJECTS
+from lake.days import day_of
 from lake.keys import DayKeys
 from lake.write import GROUP_ROWS, PartWriter, instant
 
 HELD_ROWS = 300_000
 """Rows held in memory over all days; the fullest day is written when there are more."""
-
-EPOCH = date(1970, 1, 1).toordinal()
 
 
 class Buffers:
@@ -77,7 +76,7 @@ class Buffers:
         if day not in self._held:
             return
         if day not in self._writers:
-            self._writers[day] = self._writer(EVENTS.name, date.fromordinal(day + EPOCH))
+            self._writers[day] = self._writer(EVENTS.name, day_of(day))
         # Never more than one group on its way: memory is bounded, and a full disk is told here.
         self._wait()
         self._writing = self._pool.submit(_write, self._writers[day], self._held.pop(day))

@@ -15,6 +15,7 @@ from config.lists.device import Told, told
 from config.lists.hosts import registrable
 from config.sitelist import Judged, Service, SiteList
 from ingest.texts import Texts
+from lake.days import number_of
 
 LARGEST = 1_000_000
 OTHER = "other"
@@ -82,7 +83,7 @@ class Classifier:
         self._seen = _Seen()
         self._lock = Lock()
         self._others: dict[date, Classifier] = {}
-        self.starts = np.array([_number(day) for day in sites.starts], np.int64)
+        self.starts = np.array([number_of(day) for day in sites.starts], np.int64)
 
     def on(self, day: int) -> "Classifier":
         """The classifier with the lists in force on a day (days since 1970)."""
@@ -180,7 +181,3 @@ def _folded(classes: Sequence[Class], places: IntArray) -> tuple[list[Class], In
     used[places] = True
     found: IntArray = (np.cumsum(used) - 1)[places]
     return [classes[n] for n in np.flatnonzero(used).tolist()], found
-
-
-def _number(day: date) -> int:
-    return day.toordinal() - date(1970, 1, 1).toordinal()

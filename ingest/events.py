@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import date
 from typing import Any
 
 import numpy as np
@@ -12,14 +11,15 @@ import pyarrow.compute as pc
 
 from config.method import Method, changes, method_on
 from ingest.classify import OTHER, UNNAMED, Class, Classifier
-from ingest.formats.arrays import TEXT, codes_to_text, constant, encoded, text_of
+from ingest.formats.arrays import TEXT, codes_of, codes_to_text, constant, encoded, text_of
 from ingest.formats.block import Parsed, Reject
 from ingest.formats.slashes import Slashed, slashed
-from ingest.identity import EPOCH, Identities
+from ingest.identity import Identities
 from ingest.leases import NOBODY, Owners
 from ingest.paths import LONGEST, ROLES, bare, path_roles
 from ingest.persons import Persons
 from lake.datasets import EVENTS
+from lake.days import day_of, number_of
 from subjects import Erased
 
 DAY_MS = 86_400_000
@@ -140,7 +140,7 @@ class Enricher:
             return result
         time = rows["time"].to_numpy()
         day = time // DAY_MS
-        starts = np.union1d(self.classifier.starts, [d.toordinal() - EPOCH for d in changes()])
+        starts = np.union1d(self.classifier.starts, [number_of(d) for d in changes()])
         stretch = np.searchsorted(starts, day, side="right")
         if stretch.min() < stretch.max():
             # Other lists or another method hold for some of these days than for others.
@@ -173,7 +173,7 @@ class Enricher:
         self, rows: pa.Table, day: int, source: str, file: int, first_line: int
     ) -> pa.Table:
         count, classifier = rows.num_rows, self.classifier.on(day)
-        method = method_on(date.fromordinal(day + EPOCH))
+        method = method_on(day_of(day))
         made: dict[str, Any] = {
             "time": rows["time"].combine_chunks().cast(pa.timestamp("ms", "UTC")),
             "duration_ms": rows["duration_ms"],
@@ -273,8 +273,8 @@ class Enricher:
     def _people(self, table: pa.Table, day: int) -> pa.Table:
         """Persons and grades from each distinct log user, address and owners of the address."""
         user, client = encoded(table["user"]), encoded(table["client"])
-        nobody, nowhere = len(user.dictionary), len(client.dictionary)
-        login, address = _codes(user, nobody), _codes(client, nowhere)
+        nowhere = len(client.dictionary)
+        login, address = codes_of(user), codes_of(client)
         combined = pc.add(pc.multiply(login, nowhere + 1), address)
         sets: list[Owners] = [NOBODY]
         if self.identities.leases:
@@ -402,11 +402,6 @@ def host_of(authority: str) -> tuple[str | None, int | None]:
     return host or None, int(match[2]) if match[2] else None
 
 
-def _codes(column: pa.DictionaryArray, nothing: int) -> pa.Array:
-    indices = column.indices
-    return (pc.fill_null(indices, nothing) if indices.null_count else indices).cast(pa.int64())
-
-
 def _method(method: str) -> str:
     return method if method in METHODS else "OTHER"
 
@@ -418,33 +413,4 @@ def _media_type(text: str) -> str | None:
     return match[0] if match[2] in SUBTYPES else f"{match[1]}/{OTHER}"
 
 
-def sort_key(table: pa.Table) -> pa.Array:
-    """Row order by user, then time, then line: what a partition's row groups are sorted by."""
-    user = encoded(table["user"])
-    names = user.dictionary.to_pylist()
-    rank = np.empty(len(names) + 1, np.min_scalar_type(len(names)))
-    rank[np.argsort(np.array(names, dtype=object))] = np.arange(len(names))
-    rank[len(names)] = len(names)
-    codes = rank[_codes(user, len(names)).to_numpy()]
-    # Logs are nearly in time order, where a stable sort is cheap; so it is for small codes.
-    by_time = np.argsort(table["time"].cast(pa.int64()).to_numpy(), kind="stable")
-    return pa.array(by_time[np.argsort(codes[by_time], kind="stable")])
-
-
-def in_order(table: pa.Table) -> pa.Table:
-    """The rows as a partition has them; a column that says the same in all of them stays as it is."""
-    order, schema, columns = sort_key(table), table.schema, table.columns
-    del table  # a column is let go as soon as it is in order
-    for at, column in enumerate(columns):
-        columns[at] = column if _constant(column) else pc.take(column, order, boundscheck=False)
-        del column
-    return pa.table(columns, schema=schema)
-
-
-def _constant(column: pa.ChunkedArray) -> bool:
-    if column.null_count or not pa.types.is_dictionary(column.type):
-        return bool(column.null_count == len(column))
-    return all(len(chunk.dictionary) == 1 for chunk in column.chunks) and column.num_chunks == 1
-
-
-__all__ = ["TEXT", "Enriched", "Enricher", "host_of", "in_order", "sort_key"]
+__all__ = ["TEXT", "Enriched", "Enricher", "host_of"]

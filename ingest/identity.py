@@ -18,6 +18,7 @@ import numpy as np
 
 from config.people import Match, People, Person, is_address, plain_address
 from ingest.leases import NOBODY, Leases, Owner, Owners, read_leases
+from lake.days import day_of, number_of
 from workspace import Workspace
 
 Grade = Literal[
@@ -56,7 +57,7 @@ class Identities:
 
         `owners`: who leases and logons show behind the address at the line's instant.
         """
-        answer = self.explain(user, client, date.fromordinal(day + EPOCH), owners)
+        answer = self.explain(user, client, day_of(day), owners)
         return answer.name, answer.grade
 
     def owners(self, clients: Sequence[str | None], codes: Any, times: Any, begun: Any) -> Any:
@@ -185,7 +186,7 @@ def known_identities(ws: Workspace, oldest: date, now: datetime | None = None) -
     With `now`, what was read of the feeds goes into the ledger, as ingested files do.
     """
     settings = ws.settings
-    start = (oldest.toordinal() - EPOCH) * 86_400_000
+    start = number_of(oldest) * 86_400_000
     leases = read_leases(ws.folder, settings, start) if settings.identity else None
     if leases is not None and now:
         with ws.state.change() as change:
@@ -204,6 +205,3 @@ def known_identities(ws: Workspace, oldest: date, now: datetime | None = None) -
                     used=not leases.failed,
                 )
     return Identities(ws.people, leases, settings.shared_addresses)
-
-
-EPOCH = date(1970, 1, 1).toordinal()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from ingest.events import in_order
+from ingest.order import in_order
 from lake import catalogue
 from lake.catalogue import Part
 from lake.datasets import EVENTS, REJECTS, Dataset

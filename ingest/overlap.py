@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from ingest.events import Enriched
 from lake.catalogue import Part
+from lake.days import number_of
 from lake.keys import DayKeys
 
 RUN = 64
@@ -35,7 +36,6 @@ COMMON = 8
 NUMBERS = ("duration_ms", "status", "bytes_down", "bytes_up")
 WORDS = ("client", "method")
 COLUMNS = ("time", *NUMBERS, *WORDS, "source", "file", "line")
-EPOCH = date(1970, 1, 1).toordinal()
 
 U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
@@ -135,7 +135,7 @@ class Overlap:
     ) -> Lines | None:
         found = []
         for part in parts:
-            span = spans.get(date.fromisoformat(part.day).toordinal() - EPOCH)
+            span = spans.get(number_of(date.fromisoformat(part.day)))
             if span and part.newest >= span[0] and part.oldest <= span[1]:
                 table = self._window(part, span)
                 files = table["file"].to_numpy().astype(np.int64)

@@ -11,7 +11,7 @@ import pyarrow as pa
 from analytics.derive import Derived, derive
 from config.document import read
 from config.settings import Settings
-from ingest.events import sort_key
+from ingest.order import sort_key
 from lake import catalogue
 from lake.catalogue import Part
 from lake.datasets import EVENTS, Dataset

@@ -29,7 +29,7 @@ import ingest.run
 from errors import UnreadableInput
 from ingest.arrival import LocalFile, unfolded
 from ingest.discover import discover
-from ingest.run import FileReport
+from ingest.file import FileReport
 from ingest.streams import Stream
 from state.tables import FILE, STREAM
 from workspace import Workspace, open_site

@@ -12,6 +12,7 @@ from ingest.formats import urls
 from ingest.formats.alike import Alike, Marks, pairs
 from ingest.formats.block import Block, beside
 from ingest.formats.lines import clean
+from ingest.formats.marking import led_by_newline, marked
 from ingest.formats.pairs import Pairs, Syntax
 from ingest.formats.quotes import Quoted, at, lines_of
 from ingest.formats.slashes import SCHEME, Slashed
@@ -117,3 +118,24 @@ def test_delimiters_outside_quotes(lines: list[str]) -> None:
     quoted, commas = Quoted(block, ord('"'), escapes=False), at(block, ord(","))
     inside = quoted.inside(commas, lines_of(block, commas))
     assert quoted.outside(commas).tolist() == commas[~inside].tolist()
+
+
+MARKERS = (
+    "a=b", "^a", "(?i)^A", "^a|b", "(?:^|[ >])a", "(?:^| )a=", "(?:^|[^b])a", r"(?:^|\s)a", "(?:^|,)b$",
+    "^[^b]*a", "^ *a", "^$", "^(?:a|b)", "a$", r"\^a", "(?:^|[ >])(?:a|b)=.*b",
+)  # fmt: skip
+
+
+@given(
+    st.lists(st.text(" ab=>,^é\n", max_size=6), min_size=1, max_size=8), st.sampled_from(MARKERS)
+)
+def test_marked_lines_are_those_the_pattern_is_found_in(texts: list[str], marker: str) -> None:
+    block = Block("".join(f"{text}\n" for text in texts).encode())
+    wanted = [bool(re.search(marker, line)) for line in "\n".join(texts).split("\n")]
+    assert marked(clean(block), marker).tolist() == wanted
+
+
+def test_markers_that_begin_with_a_line_are_tried_from_its_newline_on() -> None:
+    assert [m for m in MARKERS if led_by_newline(m)] == [
+        "^a", "(?i)^A", "(?:^|[ >])a", "(?:^| )a=", "(?:^|,)b$", "^[^b]*a", "^ *a", "^$", "^(?:a|b)", "(?:^|[ >])(?:a|b)=.*b",
+    ]  # fmt: skip

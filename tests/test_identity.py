@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from analytics.against import IDENTITIES
 from config.people import People, Person, read_people
-from ingest.identity import EPOCH, LONGEST, Grade, Identities
+from ingest.identity import LONGEST, Grade, Identities
+from lake.days import number_of
 
 CSV = """\
 user,name,department,manager,email,from,to,addresses
@@ -35,7 +36,7 @@ def people(tmp_path: Path) -> People:
 def ask(
     people: People, user: str | None, client: str | None, day: date = NOVEMBER
 ) -> tuple[str | None, str]:
-    return Identities(people).of(user, client, day.toordinal() - EPOCH)
+    return Identities(people).of(user, client, number_of(day))
 
 
 @pytest.mark.parametrize(

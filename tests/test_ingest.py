@@ -20,10 +20,12 @@ from conftest import ROOT, make_site, squid_line, write_lines
 from factory import content
 from sqlalchemy import select
 
+import ingest.file
 import ingest.run
 from errors import BadConfiguration, Locked
+from ingest.batch import Counts
 from ingest.discover import discover, given
-from ingest.run import Counts, FileReport
+from ingest.file import FileReport
 from lake import catalogue
 from lake.datasets import EVENTS, REJECTS
 from lake.files import sha256
@@ -223,7 +225,7 @@ def test_commits_at_any_size_come_to_the_same(
     seen = set()
     monkeypatch.setattr(ingest.streams, "BLOCK", 8192)
     for number, size in enumerate([1, 8000, 20_000, 50_000, 10**9]):
-        monkeypatch.setattr(ingest.run, "COMMIT_BYTES", size)
+        monkeypatch.setattr(ingest.file, "COMMIT_BYTES", size)
         ws = open_site(make_site(tmp_path / str(number)), "test")
         counts = one(ws, log)
         check(counts)

@@ -20,7 +20,8 @@ from rightslab import (
 )
 
 from ingest.discover import given as given_
-from ingest.run import FileReport, ingest
+from ingest.file import FileReport
+from ingest.run import ingest
 from retention import purge
 from workspace import Workspace
 

@@ -23,10 +23,11 @@ from fairwatch import doctor
 from ingest import leases as leases_module
 from ingest.addresses.records import Lease, Use
 from ingest.discover import discover
-from ingest.identity import EPOCH, Identities, known_identities
+from ingest.identity import Identities, known_identities
 from ingest.leases import Leases, read_leases
 from ingest.run import ingest
 from lake.datasets import EVENTS
+from lake.days import number_of
 from workspace import Workspace
 
 KINDS: list[dict[str, Any]] = yaml.safe_load((ROOT / "tests/data/addresses.yaml").read_text())
@@ -431,7 +432,7 @@ def test_without_feeds_nothing_is_read(site: Workspace, now: datetime) -> None:
     known = known_identities(site, DAY, now)
     assert not known.leases
     assert not [line for line in site.ledger.lines() if line.act["act"] == "addresses"]
-    assert known.of(None, "10.20.1.50", DAY.toordinal() - EPOCH) == ("bob", "assigned")
+    assert known.of(None, "10.20.1.50", number_of(DAY)) == ("bob", "assigned")
 
 
 def test_a_feed_that_fails_is_told_and_names_nobody(

@@ -15,7 +15,8 @@ from config.sitelist import site_list
 from ingest.classify import Classifier
 from ingest.events import Enricher
 from ingest.formats.block import RAW, Parsed
-from ingest.identity import EPOCH, Identities
+from ingest.identity import Identities
+from lake.days import number_of
 
 TURN = date(2026, 11, 10)
 
@@ -38,7 +39,7 @@ def test_each_line_of_a_block_is_stored_by_its_own_day() -> None:
     policy = read(ROOT / "config/policies/b3.yaml", Policy)
     classifier = Classifier(site_list([], [policy]), policy.named_categories())
     noon = [datetime(2026, 11, day, 12, tzinfo=UTC) for day in (9, 10)]
-    day = noon[0].toordinal() - EPOCH
+    day = number_of(noon[0])
     enricher = Enricher(Identities(People(())), classifier, day - 300, 1 << 60, frozenset())
     rows = [
         {"line": n, "time": int(at.timestamp() * 1000), "url": "http://www.facebook.com/",

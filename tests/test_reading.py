@@ -18,8 +18,8 @@ from fairwatch.check import Assumed, Checked
 from fairwatch.check import check as check_all
 from fairwatch.check import rows as check_rows
 from ingest.discover import discover
+from ingest.file import FileReport
 from ingest.formats import all_formats
-from ingest.run import FileReport
 from retention import verify
 from workspace import Workspace, open_site
 

@@ -14,7 +14,7 @@ from test_arrival import aged, night
 from test_ingest import NOW, check, rows
 
 import ingest.batch
-import ingest.run
+import ingest.file
 import ingest.streams
 from fairwatch.check import Assumed
 from fairwatch.check import check as checked
@@ -132,7 +132,7 @@ def test_a_small_file_is_still_known_when_a_large_one_fills_the_commit(
 ) -> None:
     monkeypatch.setattr(ingest.streams, "BLOCK", block)
     monkeypatch.setattr(ingest.batch, "ROWS", 500)
-    monkeypatch.setattr(ingest.run, "ROWS", 500)
+    monkeypatch.setattr(ingest.file, "ROWS", 500)
     ws = site_of(tmp_path)
     lines = [
         squid_line(NOW.timestamp() - 80_000 + n // 3, size=n, client=f"10.0.0.{n % 40}")

@@ -21,8 +21,8 @@ import ingest.run
 from config.settings import Remote, Settings, Source
 from errors import BadConfiguration, UnreadableInput
 from ingest.discover import discover
+from ingest.file import FileReport
 from ingest.remote import _matches, connect
-from ingest.run import FileReport
 from workspace import Workspace, open_site
 
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/usr/bin")

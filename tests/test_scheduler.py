@@ -438,10 +438,10 @@ CHILD = """\
 import sys
 from datetime import datetime
 from pathlib import Path
-import fairwatch, ingest.run, ingest.streams
+import fairwatch, ingest.file, ingest.streams
 from scheduler import run_one
 from workspace import open_site
-ingest.run.COMMIT_BYTES = 48 << 10
+ingest.file.COMMIT_BYTES = 48 << 10
 ingest.streams.BLOCK = 16 << 10
 run_one(open_site(Path(sys.argv[1]), "driver"), "nightly", lambda: datetime.fromisoformat(sys.argv[2]))
 """

@@ -58,6 +58,14 @@ def absent(column: pa.DictionaryArray, *words: str) -> pa.DictionaryArray:
     return codes_to_text(column.indices, values)
 
 
+def codes_of(column: pa.DictionaryArray) -> pa.Array:
+    """Its indices as wide numbers, with one beyond the dictionary for null."""
+    codes = column.indices
+    return (pc.fill_null(codes, len(column.dictionary)) if codes.null_count else codes).cast(
+        pa.int64()
+    )
+
+
 def constant(value: str | None, rows: int) -> pa.DictionaryArray:
     """The same text in every row."""
     if value is None:

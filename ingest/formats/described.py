@@ -1,10 +1,9 @@
 """A format made of its description: layouts, envelopes, engines, headers."""
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -34,7 +33,8 @@ from ingest.formats.headers import (
     in_force,
     sections,
 )
-from ingest.formats.lines import Columns, Lines, Mask, Table, clean, coded, interleaved
+from ingest.formats.lines import Columns, Lines, Table, clean, coded
+from ingest.formats.marking import marked
 from ingest.formats.objects import Objects
 from ingest.formats.pairs import Pairs, Syntax
 from ingest.formats.quotes import records, whole_records
@@ -42,9 +42,6 @@ from ingest.formats.synonyms import completed
 from ingest.formats.values import filled
 
 HEADS = {"cef": envelopes.CEF, "leef": envelopes.LEEF}
-LED = re.compile(r"(?:\(\?i\))?(?:\^|\(\?:\^(?=\|(?:\[[^]^\\]+\]|[^\\()|[\]])\)))")
-"""How a pattern begins that looks from the start of a line on, or from one of a few bytes."""
-
 LEEF_TOLD = r"^(?P<told>0?x[0-9A-Fa-f]{2}|[^\w\s=])\|"
 LEEF_UNSAID = (
     ("^", r"\^[\w-]+="),
@@ -132,7 +129,7 @@ class Described:
             if headed is None and layout.syslog:
                 headed = envelopes.syslog(bare)
             body = headed if layout.syslog and headed is not None else bare
-            mine = _marked(body, layout)
+            mine = marked(body, layout.marker)
             if not mine.any():
                 continue
             chosen = np.flatnonzero(mine)
@@ -262,36 +259,6 @@ def _begun(lines: Lines, *, comments: bool) -> tuple[Lines, Counter[str]]:
         why["comment"] = int((comment & ~blank).sum())
         drop |= comment
     return lines.take(np.flatnonzero(~drop)), +why
-
-
-def _marked(lines: Lines, layout: Layout) -> Mask:
-    if layout.marker is None:
-        return np.ones(len(lines), bool)
-    block, marker = lines.block, layout.marker
-    plain = not re.search(r"[\\^$.|?*+()\[\]{}]", marker)
-    if plain and marker.encode() not in block.data:
-        return np.zeros(len(lines), bool)
-    test = pc.match_substring if plain else pc.match_substring_regex
-    led = _led_by_newline(marker)
-    if led and len(lines) > 1:
-        # All lines but the first, each from the newline before it on: nothing is left between them.
-        others = pa.StringArray.from_buffers(len(lines) - 1, pa.py_buffer(block.ends), pa.py_buffer(block.data))  # fmt: skip
-        tested = (test(pa.array([block.line(0)], pa.string()), marker), test(others, led))
-        return np.concatenate([some.to_numpy(zero_copy_only=False) for some in tested])
-    # What is between the lines is asked as well: that is cheaper than a copy of all of them.
-    texts = interleaved(pa.py_buffer(block.data), block.starts, block.ends)
-    found: Mask = test(texts, marker).to_numpy(zero_copy_only=False)[::2]
-    return found
-
-
-@cache
-def _led_by_newline(marker: str) -> str | None:
-    """The same pattern for lines that follow their newline; None where it may begin amid a line."""
-    led = LED.match(marker)
-    outside = re.sub(r"\\.|\[\^?\]?[^]]*\]", "", marker)
-    while (less := re.sub(r"\([^()]*\)", "", outside)) != outside:
-        outside = less
-    return f"{led[0]}\n{marker[led.end() :]}" if led and "|" not in outside else None
 
 
 def _syntax(layout: Layout, lines: Lines) -> Syntax:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest.formats.arrays import codes_to_text, constant, text_of
+from ingest.formats.arrays import codes_of, codes_to_text, constant, text_of
 from ingest.formats.block import IntArray
 from ingest.formats.lines import coded
 from ingest.formats.slashes import slashed
@@ -154,15 +154,11 @@ def root_of(scheme: str | None, authority: str | None) -> str | None:
 
 def grains(url: pa.DictionaryArray, method: pa.DictionaryArray | None) -> pa.DictionaryArray:
     """`page` where a request's path is known, `tunnel` where at most a host is."""
-    page = np.append(slashed(url.dictionary).page, False)[_codes(url)]
+    page = np.append(slashed(url.dictionary).page, False)[codes_of(url).to_numpy()]
     if method is not None:
         tunnel = pc.fill_null(pc.equal(method.dictionary, "CONNECT"), False)
-        page &= ~np.append(tunnel.to_numpy(zero_copy_only=False), False)[_codes(method)]
+        page &= ~np.append(tunnel.to_numpy(zero_copy_only=False), False)[
+            codes_of(method).to_numpy()
+        ]
     nothing = pc.is_null(url).to_numpy(zero_copy_only=False) if url.null_count else None
     return pa.DictionaryArray.from_arrays(pa.array(page.astype(np.int32), mask=nothing), KINDS)
-
-
-def _codes(column: pa.DictionaryArray) -> IntArray:
-    """The indices, with one beyond the dictionary for null."""
-    codes: IntArray = pc.fill_null(column.indices, len(column.dictionary)).to_numpy()
-    return codes

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import fairwatch  # noqa: F401 (first, as in the program: Arrow is kept from importing pandas)
 import ingest.batch
+import ingest.file
 import ingest.run
 import ingest.streams
 from ingest.discover import given
@@ -21,7 +22,7 @@ NOW = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)
 
 def main(site: Path, logs: list[Path]) -> None:
     """One run, as the scheduler would do it."""
-    ingest.run.COMMIT_BYTES = 16 << 10
+    ingest.file.COMMIT_BYTES = 16 << 10
     ingest.batch.FILES = 7
     ingest.streams.BLOCK = 16 << 10
     ws = open_site(site, "driver")
