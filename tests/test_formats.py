@@ -21,7 +21,7 @@ from ingest.formats import (
     all_formats,
     choose,
     envelopes,
-    mapping,
+    fields,
     named,
     own,
     recognise,
@@ -416,7 +416,7 @@ def test_a_zone_beside_some_times_only() -> None:
     """Rows without a zone, or without a time, stay rows of their own."""
     texts = pa.array(["2026-11-19 10:11:12", None, "2026-11-19 10:11:13"]).dictionary_encode()
     zones = pa.array(["+0100", None, None]).dictionary_encode()
-    glued = mapping._glued([texts, zones], skip=True)
+    glued = fields._glued([texts, zones], skip=True)
     assert len(glued) == 3
     found = times.parse(glued, ("%Y-%m-%d %H:%M:%S%z",), Given(b"", ZoneInfo("UTC")))
     assert found.ms.to_pylist() == [1795079472000, None, 1795083073000]
