@@ -39,6 +39,11 @@ HEADS = (
         HOST + TAG,
     ),
     (PRI + rf"(?P<time>{ISO}),? +", HOST + TAG),
+    # OpenWrt's logread: the day of the week before, the year behind, and facility.severity in a host's place.
+    (
+        rf"^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) (?P<time>{MONTH} {{1,2}}\d{{1,2}} {CLOCK} \d{{4}}) (?P<host>)[a-z0-9]{{3,9}}\.[a-z]{{3,7}} ",
+        TAG,
+    ),
     (r"^ ?(?:\d{1,6} )?<(?P<pri>\d{1,3})>(?P<time>)(?P<host>)", TAG),
 )
 # Lines that may have one: words are not counted here, so that it is soon compiled.
@@ -49,7 +54,8 @@ SAMPLED = 100
 INNER = rf"^(?:<\d{{1,3}}>|\d{{1,2}} {ISO} \S+ \S+ \S+ \S+ |{MONTH} {{1,2}}\d{{1,2}} (?:\d{{4}} )?{CLOCK} [^\s:]+ |\d{{4}}:\d\d:\d\d-\d\d:)"
 """A header right behind a relay's; a bare ISO time may be the record's own and is none."""
 FACTS = ("time", "host", "tag", "pri", "msgid")
-CEF = r"^(?:CEF: ?)?(?P<v>\d{1,2})\|(?P<vendor>(?:[^|\\]|\\.)*)\|(?P<product>(?:[^|\\]|\\.)*)\|(?P<version>(?:[^|\\]|\\.)*)\|(?P<class>(?:[^|\\]|\\.)*)\|(?P<name>(?:[^|\\]|\\.)*)\|(?P<severity>(?:[^|\\]|\\.)*)\|"
+# A site may be called by several words, which syslog's host cannot hold.
+CEF = r"^(?:(?:[^|={}\"]{1,80} )?CEF: ?)?(?P<v>\d{1,2})\|(?P<vendor>(?:[^|\\]|\\.)*)\|(?P<product>(?:[^|\\]|\\.)*)\|(?P<version>(?:[^|\\]|\\.)*)\|(?P<class>(?:[^|\\]|\\.)*)\|(?P<name>(?:[^|\\]|\\.)*)\|(?P<severity>(?:[^|\\]|\\.)*)\|"
 LEEF = r"^LEEF: ?(?P<v>[12](?:\.0)?)\|(?P<vendor>[^|]*)\|(?P<product>[^|]*)\|(?P<version>[^|]*)\|(?P<class>[^|]*)\|"
 
 
@@ -119,7 +125,7 @@ def _beheaded(lines: Lines) -> Lines:
 
 
 _FIRST = np.zeros(256, bool)
-_FIRST[list(b" <0123456789JFMASOND")] = True
+_FIRST[list(b" <0123456789JFMASONDTW")] = True
 """Bytes a header can begin with: most logs without one are told by that."""
 
 
