@@ -45,6 +45,16 @@ def docker(line: str) -> dict[str, str]:
     return {"log": line + "\n", "stream": "stdout", "time": ISO}
 
 
+def sheet(head: str, row: str) -> Callable[[list[str]], str]:
+    """An export as CSV: `row` with `{}` for the line, which is quoted."""
+
+    def wrapped(lines: list[str]) -> str:
+        rows = [row.replace("{}", '"' + line.replace('"', '""') + '"') for line in lines]
+        return "\n".join([head, *rows]) + "\n"
+
+    return wrapped
+
+
 def syslog(line: str) -> str:
     return f"<134>May  2 10:11:12 gw proxy[7]: {line}"
 
@@ -67,6 +77,13 @@ CARRIERS: dict[str, Callable[[list[str]], str]] = {
     "Loki": each(lambda line: {"labels": {"job": "x"}, "line": line, "timestamp": ISO}),
     "CloudWatch subscription": lambda lines: json.dumps({"messageType": "DATA_MESSAGE", "owner": "1", "logGroup": "g", "logEvents": [{"id": str(n), "timestamp": 1714644672345, "message": line} for n, line in enumerate(lines)]}) + "\n",
     "objects without newlines": lambda lines: "".join(json.dumps(docker(line)) for line in lines) + "\n",
+    "Splunk's CSV": sheet('"_time","_raw",host', '"2024-05-02T10:11:12.000+0000",{},gw'),
+    "Azure's CSV": sheet("TimeGenerated [UTC],Computer,SyslogMessage", '"5/2/2024, 10:11:12.345 AM",gw,{}'),
+    "Kibana's CSV": sheet('"@timestamp",message', '"May 2, 2024 @ 10:11:12.345",{}'),
+    "a CSV with tabs": sheet('Time\tEvent', '2024-05-02 10:11:12\t{}'),
+    "Event Viewer's CSV": sheet("Level,Date and Time,Source", "Information,5/2/2024 10:11:12 AM,x,{}"),
+    "Elastic's search": lambda lines: json.dumps({"took": 1, "hits": {"total": {"value": 3}, "hits": [{"_index": "x", "_source": {"@timestamp": ISO, "message": line}} for line in lines]}}) + "\n",
+    "CloudWatch without newlines": lambda lines: "".join(json.dumps({"messageType": "DATA_MESSAGE", "logEvents": [{"id": "1", "timestamp": 1714644672345, "message": line}]}) for line in lines) + "\n",
     "CRI": each(lambda line: f"{ISO} stdout F {line}"),
     "a time before each": each(lambda line: f"{ISO} {line}"),
     "RFC 3164": each(syslog),

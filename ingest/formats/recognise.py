@@ -60,7 +60,8 @@ class Wrapped:
     def title(self) -> str:
         """Both, as a person would say it."""
         carrier = {"syslog": "syslog", "stamp": "lines with a time before them"}
-        return f"{self.inner.title} in {carrier.get(self.carrier, 'JSON')}"
+        told = "CSV" if self.carrier.startswith("csv ") else carrier.get(self.carrier, "JSON")
+        return f"{self.inner.title} in {told}"
 
     @property
     def versions(self) -> str:
