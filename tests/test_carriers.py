@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -156,3 +157,40 @@ def test_records_of_a_list_are_records() -> None:
     assert isinstance(found.format, Wrapped) and found.format.name == "azure"
     parsed = found.format.parse(Block(data), GIVEN)
     assert parsed.rows["line"].to_pylist() == [0, 0, 1]
+
+
+ANALYTICAL = [
+    '"QUERY_RECEIVED: TCP=0; InterfaceIP=10.1.1.2; Source=10.1.1.7; RD=1; QNAME=www.example.org.; QTYPE=1; XID=7; Port=5; Flags=256; PacketData=0x1"',
+    '"RESPONSE_SUCCESS: TCP=0; InterfaceIP=10.1.1.2; Destination=10.1.1.7; AA=0; QNAME=www.example.org.; QTYPE=1; XID=7; DNSSEC=0; RCODE=3; Port=5; Flags=1; PacketData=0x1"',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("sheet_", [
+    ("Level,Date and Time,Source,Event ID,Task Category", "Information,{},Microsoft-Windows-DNSServer,256,LOOK_UP ,{}"),
+    ("Ebene,Datum und Uhrzeit,Quelle,Ereignis-ID,Aufgabenkategorie", "Informationen,{},Microsoft-Windows-DNSServer,256,LOOK_UP ,{}"),
+    ('"TimeCreated","Id","Message"', '"{}","256",{}'),
+])  # fmt: skip
+def test_windows_analytical_log_as_csv(sheet_: tuple[str, str]) -> None:
+    head, row = sheet_
+    made = [head, *(row.format("5/22/2024 10:11:12 AM", line) for line in ANALYTICAL)]
+    data = ("\n".join(made) + "\n").encode()
+    found = recognise(data, all_formats(), GIVEN)
+    assert found.format is not None and found.format.name == "windows-dns", found.reason
+    parsed = found.format.parse(Block(data), replace(GIVEN, order="mdy"))
+    assert parsed.rows.select(["line", "time", "client", "verdict"]).to_pylist() == [
+        {"line": 1, "time": 1716372672000, "client": "10.1.1.7", "verdict": "error"}
+    ]
+    assert dict(parsed.why) == {"header": 1, "answer to a question told before": 1}
+
+
+def test_a_row_of_an_export_with_other_columns_is_rejected() -> None:
+    text = CARRIERS["Splunk's CSV"](SQUID) + "a,b\n"
+    parsed, _ = read(text)
+    assert parsed.rows.num_rows == 3
+    assert [(r.line, r.reason) for r in parsed.rejects] == [(4, "no log line in its envelope")]
+
+
+def test_the_format_does_not_hang_on_the_order_of_day_and_month() -> None:
+    line = "5/22/2024 10:11:12 AM 0E24 PACKET  0000009AC98841A0 UDP Rcv 10.1.1.7 2de6   Q [0001   D   NOERROR] A      (3)www(7)example(3)org(0)\n"
+    found = recognise(line.encode() * 3, all_formats(), GIVEN)
+    assert found.format is not None and found.format.name == "windows-dns"
