@@ -17,9 +17,10 @@ from ingest.formats.lines import Lines, coded
 PRI = r"^ ?(?:(?:\d{1,6} )?<(?P<pri>\d{1,3})>:?)? ?"
 # The second way is Sophos UTM's, whose syslog has a form of its own.
 ISO = r"(?:\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:[Zz]|[+-]{1,2}\d{1,2}:?\d\d)?|\d{4}:\d\d:\d\d-\d\d:\d\d:\d\d)"
+BLANKED = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:[Zz]| ?[+-]\d\d:?\d\d)?"
 MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 CLOCK = r"\d\d:\d\d:\d\d(?:[.,]\d{1,6})?"
-TAG = r"(?:(?P<tag>[A-Za-z_][\w./-]{0,63}|\([A-Za-z_][\w./-]{0,61}\))(?:\[[\w:.-]{0,40}\])?: )?"
+TAG = r"(?:(?P<tag>/?[A-Za-z_][\w./-]{0,63}|\([A-Za-z_][\w./-]{0,61}\))(?:\[[\w:.-]{0,40}\])?: )?"
 HOST = r"(?:(?P<host>[^\s:=\[,\"|<{%]{1,255}|[0-9a-fA-F:.]{3,45})(?: ?: | )(?: *))?"
 HEADS = (
     # RFC 5424: version, time, host, app, process, message id; structured data stays in the body, save
@@ -30,6 +31,10 @@ HEADS = (
     PRI
     + rf"(?P<time>(?:\d{{4}} )?{MONTH} {{1,2}}\d{{1,2}}(?: \d{{4}})? {CLOCK}(?: \d{{4}})?(?: (?:UTC|GMT)\b)?)(?: [A-Z]{{2,5}})?:? +{HOST}{TAG}",
     PRI + rf"(?P<time>{ISO}),? +{HOST}{TAG}",
+    # Kiwi's files: time, facility and level, host, between tabs; what it received stands behind.
+    rf"^(?P<time>{BLANKED})\t[A-Z][A-Za-z]+[0-7]?\.[A-Z][a-z]+\t(?P<host>[^\t]{{1,255}})\t{TAG}",
+    # A date with a blank before the time is most often the record's own: not before a program's name.
+    PRI + rf"(?P<time>{BLANKED}) {HOST}(?P<tag>[A-Za-z_][\w./-]{{0,63}})\[\d{{1,10}}\]: ",
     r"^ ?(?:\d{1,6} )?<(?P<pri>\d{1,3})>(?P<time>)(?P<host>)" + TAG,
 )
 CRI = rf"^(?P<time>{ISO}) (?P<host>)(?P<tag>stdout|stderr) F (?P<pri>)"
