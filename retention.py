@@ -16,8 +16,8 @@ from errors import CannotWrite, Overdue, UnsafeDeletion
 from holds import settle, top_up
 from lake import catalogue
 from lake.age import due, first_day_kept
-from lake.datasets import CLOCKED, STORES
 from lake.files import remove, sha256
+from lake.stores import CLOCKED, STORES
 from lake.witness.look import files, iso_days, look
 from lake.witness.site import Verification, sentence, store_of
 from lake.write import instant, sweep

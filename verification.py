@@ -13,8 +13,9 @@ from errors import NoKey
 from holds import holder, holds
 from lake import catalogue
 from lake.age import first_day_kept
-from lake.datasets import DATASETS, STORES, Store
+from lake.datasets import DATASETS
 from lake.keys import spent
+from lake.stores import STORES, Store
 from lake.witness.bound import Closed
 from lake.witness.look import Opener, files
 from lake.witness.site import Verification, verify_site

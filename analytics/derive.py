@@ -38,6 +38,9 @@ from workspace import Workspace
 LEAD = timedelta(hours=1)
 """How much of the day before may reach into a day: a visit that midnight cuts in two."""
 
+FEW = 20_000
+"""Lines of a day (and those before and after it) for whose questions one thread is the cheapest."""
+
 DERIVED: tuple[Dataset, ...] = (SIGNS, TALLY, ACTIVITY, USAGE, BLOCKED, FEED)
 STEPS = (
     *("own", "lines", "glimpses", "contacts", "named", "counted", "loads", "openers", "members"),
@@ -182,6 +185,8 @@ def _answer(
     kept = {name: frozenset(handed[name].column(0).to_pylist()) for name in KEPT_WHOLE}
     given = {**method.values, "day": day, "from": first - LEAD, "first": first, "last": last}
     with Engine.of(ws) as engine:
+        if sum(part.rows for part in inputs) <= FEW:
+            engine.alone()
 
         def read(columns: Sequence[str], since: datetime) -> Iterable[pa.RecordBatch]:
             return engine.batches(EVENTS, inputs, columns, since)

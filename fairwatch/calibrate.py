@@ -16,7 +16,9 @@ from analytics.calibration import Done, Record, left
 from config.calibration import Plan, plan
 from errors import NoSuchThing, NotPermitted, WrongUsage
 from fairwatch import place, show
-from fairwatch.options import AsJson, Site, derived, opened
+from fairwatch.days import derived
+from fairwatch.options import AsJson, Site, opened
+from fairwatch.program import Commands
 from lake.files import write
 from reports.calibration import script
 from workspace import Workspace
@@ -245,3 +247,6 @@ def _id() -> str:
 
 def _act(ws: Workspace, id_: str, what: str) -> None:
     ws.ledger.append("calibration", time=place.now(), actor=ws.actor, record=id_, what=what)
+
+
+COMMANDS: Commands = {"calibrate": calibrate}

@@ -12,6 +12,8 @@ from pathlib import Path
 from errors import BadConfiguration, FairwatchError, NoSuchThing
 from fairwatch import place, show
 from fairwatch.keys import standing
+from fairwatch.options import AsJson, Site
+from fairwatch.program import Commands
 from ingest.arrival import Fault
 from ingest.discover import discover, release
 from ingest.identity import known_identities
@@ -32,6 +34,11 @@ class Complaint:
     what: str
     state: str
     advice: str
+
+
+def doctor(json_: AsJson = False, site: Site = None) -> None:
+    """What is wrong with this installation and how to mend it."""
+    examine(place.find_site(site), place.now(), place.actor(), json_)
 
 
 def examine(folder: Path, now: datetime, actor: str, json_: bool) -> None:
@@ -226,16 +233,6 @@ def _key(ws: Workspace, _: datetime) -> Iterator[Complaint]:
         yield Complaint("signing key", "ok", str(path))
 
 
-def site_if_any(site: Path | None) -> Workspace | None:
-    """The site folder if there is one here: checking a pack does not need it."""
-    try:
-        return place.opened(site)
-    except FairwatchError:
-        if site is not None:
-            raise
-        return None
-
-
 def log_trace(site: Path | None, trace: str, now: datetime) -> Path | None:
     """Keep the trace of an unexpected failure where IT finds it; None where nothing can be written."""
     try:
@@ -245,3 +242,6 @@ def log_trace(site: Path | None, trace: str, now: datetime) -> Path | None:
             return keep_trace(Path.cwd(), wordless(trace), now)
         except OSError:
             return None
+
+
+COMMANDS: Commands = {"doctor": doctor}

@@ -11,8 +11,9 @@ from analytics.lists import StoredHost, stored_hosts
 from config.lists.hosts import registrable
 from config.sitelist import Claim, Judged, SiteList, site_list
 from errors import WrongUsage
-from fairwatch import doctor, place, show
+from fairwatch import place, show
 from fairwatch.options import AsJson, Site, opened
+from fairwatch.program import Commands
 from ingest.classify import OTHER, Classifier
 from ingest.events import host_of
 from workspace import Workspace
@@ -47,7 +48,7 @@ def classify(
     site: Site = None,
 ) -> None:
     """What the lists say of a host, which one is believed and why, and what would be stored."""
-    ws = doctor.site_if_any(site)
+    ws = place.site_if_any(site)
     name = _host(host)
     day = on.date() if on else place.now().date()
     sites = (ws.sites if ws else site_list([], [])).on(day)
@@ -175,3 +176,6 @@ def text(value: Any) -> Any:
     if isinstance(value, dict):
         return ", ".join(f"{k}: {text(v)}" for k, v in value.items())
     return "" if value is None else value
+
+
+COMMANDS: Commands = {"classify": classify}

@@ -1,27 +1,19 @@
 """Findings as people meet them: matters to look at, what humans made of them, and where they stand."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated
 
 import typer
 
+from analytics.finding import Finding
 from analytics.record import remember, standing
 from errors import WrongUsage
-from fairwatch import answers, place, show
-from fairwatch.options import (
-    ROUTINE,
-    AsJson,
-    Site,
-    Why,
-    answer,
-    derived,
-    in_order,
-    look,
-    looking,
-    opened,
-    weeks,
-)
-from reports.reviews import Act, Listed, listed, review, standings, with_standing
+from fairwatch import place, show
+from fairwatch.days import derived, in_order, looking, weeks
+from fairwatch.options import ROUTINE, AsJson, Site, Why, answer, look, opened
+from fairwatch.program import Commands
+from reports.reviews import Act, Listed, Standing, listed, review, standings, with_standing
 
 findings_app = typer.Typer(
     help="Matters to look at, with clause, measure, range, grade, and what speaks against.",
@@ -67,7 +59,7 @@ def findings_(
             }
         )
         return
-    answers.show_findings(shown, where)
+    show_findings(shown, where)
     for one in found.withheld:
         show.say(
             f"{one.week}  {one.rule}: one matter is withheld, since what speaks against it could "
@@ -112,3 +104,33 @@ def list_(json_: AsJson = False, site: Site = None) -> None:
     ws = opened(site)
     look(ws, {"what": "findings list", "reason": ROUTINE})
     answer("Findings", Listed, listed(ws), False, json_)
+
+
+def show_findings(found: Sequence[Finding], where: Mapping[str, Standing]) -> None:
+    """A paragraph a finding: a matter to look at, with what speaks against it."""
+    if not found:
+        show.say("Nothing to look at in these weeks.")
+    for one in found:
+        version = next(v for n, v in one.versions.items() if n.startswith("rule "))
+        clauses = "; ".join(f"{number}: {text}" for number, text in one.clauses.items())
+        show.say(
+            f"{one.id}  {one.person}  {one.week}  {one.rule}\n"
+            f"  measure: {one.low:.0f} to {one.high:.0f} {one.unit} (likely {one.likely:.0f}) on "
+            f"{len(one.days)} days, grade {one.grade}; judged on the low figure\n"
+            f"  rule: {one.threshold} ({one.versions['policy']}, rule version {version})\n  clause {clauses}\n  what speaks against it:"
+        )
+        for against in one.against:
+            show.say(f"    {against.check}: {against.text}")
+        at = where[one.id]
+        again = "; what it rests on has changed since it was decided" if at.changed else ""
+        show.say(f"  state: {at.state}{again}")
+        for said in at.reviews:
+            show.say(f"    {said.time[:10]} {said.act}, {said.by}: {said.reason}")
+    if found:
+        show.say(
+            "These are matters to look at, not verdicts: `fairwatch findings review ID` says what "
+            "came of one; opening a person's data needs a case."
+        )
+
+
+COMMANDS: Commands = {"findings": findings_app}

@@ -10,6 +10,7 @@ import typer
 import holds
 from fairwatch import place, show
 from fairwatch.options import ROUTINE, AsJson, By, From, Site, To, answer, look, opened
+from fairwatch.program import Commands
 from holds import REASONS
 from reports import handover
 
@@ -136,3 +137,6 @@ def _state(hold: holds.Hold, now: datetime) -> str:
     if hold.released is not None:
         return "released" if hold.gone else "being released"
     return "review overdue" if hold.overdue(now) else "in force"
+
+
+COMMANDS: Commands = {"hold": hold_app}

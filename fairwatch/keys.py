@@ -11,6 +11,7 @@ import typer
 from errors import NoKey, NoSuchThing
 from fairwatch import place, show
 from fairwatch.options import AsJson, Site, look, opened
+from fairwatch.program import Commands
 from lake import catalogue
 from lake.datasets import DATASETS
 from lake.keys import HOLD
@@ -147,3 +148,6 @@ def advice(ws: Workspace) -> str:
         f"read; with it and a copy of this folder everything can. Copy it now to a place apart from "
         f"this folder's backups, then: fairwatch keys confirm COPY"
     )
+
+
+COMMANDS: Commands = {"keys": keys_app}

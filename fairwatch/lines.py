@@ -8,7 +8,9 @@ from analytics.people import EventRow, log_lines
 from analytics.questions import TallySum, tally_sums
 from errors import WrongUsage
 from fairwatch import show
-from fairwatch.options import AsCsv, AsJson, From, Site, To, answer, derived, in_order, looking
+from fairwatch.days import derived, in_order, looking
+from fairwatch.options import AsCsv, AsJson, From, Site, To, answer
+from fairwatch.program import Commands
 
 
 def tally(
@@ -42,3 +44,6 @@ def lines(
     ws = derived(site)
     looking(ws, f"lines of {person}", first, last, reason)
     answer("Lines", EventRow, log_lines(ws, first.date(), last.date(), person), csv_, json_)
+
+
+COMMANDS: Commands = {"tally": tally, "lines": lines}

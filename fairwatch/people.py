@@ -14,6 +14,7 @@ from config.roster import COLUMNS, Entry, Merge, merged, rows_of, text_of
 from errors import BadConfiguration, UnreadableInput, UnsafeDeletion, WrongUsage
 from fairwatch import directory, place, scim, show
 from fairwatch.options import ROUTINE, YEARS, AsJson, Confirm, Site, Why, look, opened
+from fairwatch.program import Commands
 from ingest.addresses.records import FOREVER
 from ingest.identity import Answer, known_identities
 from lake.age import first_day_kept
@@ -229,3 +230,6 @@ def _instant(stamp: int) -> str:
     if stamp <= 0 or stamp >= FOREVER:
         return "further notice" if stamp else "the beginning"
     return datetime.fromtimestamp(stamp / 1000, UTC).isoformat()
+
+
+COMMANDS: Commands = {"people": people_app, "who": who}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from errors import NoSuchThing
+from errors import FairwatchError, NoSuchThing
 from workspace import SETTINGS, Workspace, open_site
 
 
@@ -57,3 +57,13 @@ def named_site(words: Sequence[str]) -> Path | None:
 def opened(site: Path | None) -> Workspace:
     """The site folder, opened by whoever is typing."""
     return open_site(find_site(site), actor(), os.environ)
+
+
+def site_if_any(site: Path | None) -> Workspace | None:
+    """The site folder if there is one here: checking a pack does not need it."""
+    try:
+        return opened(site)
+    except FairwatchError:
+        if site is not None:
+            raise
+        return None

@@ -10,6 +10,7 @@ import typer
 from errors import NoSuchThing, WrongUsage
 from fairwatch import place, show
 from fairwatch.options import AsJson, Site, opened
+from fairwatch.program import Commands
 from lake.files import sha256
 from proofs import consistency, inclusion
 from proofs.note import Checkpoint
@@ -206,3 +207,6 @@ def _act(ws: Workspace, line: str) -> tuple[int, bytes]:
         if (one.segment, one.number) == (path.name, number):
             return int(one.act["seq"]), path.read_bytes().splitlines(keepends=True)[number - 1]
     raise NoSuchThing(f"ledger/{path.name}: has no line {number}.")
+
+
+COMMANDS: Commands = {"ledger": ledger_app}

@@ -8,6 +8,7 @@ import typer
 
 from fairwatch import place, show
 from fairwatch.options import ROUTINE, AsJson, By, Confirm, Site, answer, look, opened
+from fairwatch.program import Commands
 from reports.bundle import Issued, right_certified
 from reports.subject import access
 from rights import deeds, register
@@ -161,3 +162,6 @@ def _certified(done: Right, issued: Issued, json_: bool) -> None:
     else:
         show.say(f"{done.id}: {done.deed} done\nCertificate: {issued.path}")
     issued.refuse_undelivered()
+
+
+COMMANDS: Commands = {"subject": subject_app}

@@ -13,8 +13,9 @@ import holds
 from errors import NoSuchThing
 from lake import catalogue
 from lake.age import first_day_kept
-from lake.datasets import CLOCKED, DATASETS, STORES
+from lake.datasets import DATASETS
 from lake.files import sha256
+from lake.stores import CLOCKED, STORES
 from lake.witness.site import Verification
 from proofs.note import stamp
 from reports import checkpoints

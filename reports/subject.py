@@ -12,8 +12,8 @@ from sqlalchemy import select
 from errors import NoSuchThing, NotPermitted, WrongUsage
 from holds import holds
 from lake.age import due, first_day_kept
-from lake.datasets import STORES
 from lake.files import publish, sha256
+from lake.stores import STORES
 from lake.witness.look import look
 from reports.bag import Writer
 from reports.evidence import csv_bytes

@@ -11,6 +11,10 @@ import pytest
 
 from workspace import Workspace, open_site
 
+# Programs that tests start inherit this environment. Where it forbids to keep compiled modules, each of
+# hundreds of starts would compile the same two hundred modules again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # Shared machines stall: an example's time says nothing. In CI the examples are the same each time, so
 # that a red run can be run again; a person's runs draw new ones.
 hypothesis.settings.register_profile(
@@ -21,6 +25,26 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("steady")
+
+LONGEST = (
+    *("test_rights_kill", "test_end_to_end", "test_hostile_formats", "test_products", "test_cli"),
+    *("test_ingest", "test_hostile", "test_corpus", "test_purge_faults", "test_planted"),
+    *("test_declaration", "test_purge_kill", "test_evidence", "test_policy", "test_formats"),
+    *("test_scheduler", "test_certificate", "test_retention", "test_keys", "test_truth"),
+)
+"""Files of ten seconds and more, the longest first."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Files are given to the workers in our order, not by how many tests they hold."""
+    config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first: one that is begun last would leave the other worker idle."""
+    place = {name: at for at, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(LONGEST)))
+
 
 ROOT = Path(__file__).parent.parent
 PEOPLE = """\

@@ -5,6 +5,7 @@ import shutil
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -77,13 +78,19 @@ def parts(ws: Workspace, *states: str) -> list[Part]:
         return catalogue.in_state(connection, *states)
 
 
+@lru_cache(maxsize=None, typed=True)
+def said(value: Any) -> str:
+    """A value as a word of its own: True is not 1, and nothing is not the word None."""
+    return json.dumps(value, default=str)
+
+
 def rows_of(ws: Workspace, found: Sequence[Part]) -> Rows:
     """Each row of these partitions with its dataset, as often as it is there."""
     counted: Rows = Counter()
     for part in found:
         with ws.keys.open(ws.folder / part.path) as file:
             for row in file.read().to_pylist():
-                counted[(part.dataset, *(json.dumps(v, default=str) for v in row.values()))] += 1
+                counted[(part.dataset, *map(said, row.values()))] += 1
     return counted
 
 
@@ -101,9 +108,7 @@ def mine(ws: Workspace, one: Span, *states: str) -> Rows:
             with ws.keys.open(ws.folder / part.path) as file:
                 for row in file.read().to_pylist():
                     if row["user"] == one.person and _within(row[dataset.clock], one, ws):
-                        counted[
-                            (part.dataset, *(json.dumps(v, default=str) for v in row.values()))
-                        ] += 1
+                        counted[(part.dataset, *map(said, row.values()))] += 1
     return counted
 
 

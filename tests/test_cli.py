@@ -26,7 +26,7 @@ import reports.cases
 import retention
 from analytics.finding import Judgement
 from errors import EXPECTED, FairwatchError
-from fairwatch import cli, place
+from fairwatch import place, running, sums
 from fairwatch.cli import app, main
 from ledger import Ledger
 from workspace import Workspace, open_site
@@ -460,7 +460,7 @@ def _boom(*_: object) -> None:
 def test_a_bug_is_a_sentence_and_its_trace_is_in_the_site_s_logs(
     call: Call, empty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
-    monkeypatch.setattr(cli, "status_of", _boom)
+    monkeypatch.setattr(running, "status_of", _boom)
     monkeypatch.chdir(empty if way == "folder" else tmp_path)
     if way == "environment":
         monkeypatch.setenv("FAIRWATCH_SITE", str(empty))
@@ -479,7 +479,7 @@ def test_a_bug_is_a_sentence_and_its_trace_is_in_the_site_s_logs(
 def test_a_bug_where_nothing_can_be_written_is_still_a_sentence(
     call: Call, empty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "status_of", _boom)
+    monkeypatch.setattr(running, "status_of", _boom)
     (empty / "logs").write_text("a file where the folder should be")
     nowhere = tmp_path / "gone"
     nowhere.mkdir()
@@ -744,8 +744,8 @@ def test_a_file_name_that_is_no_text_is_no_bug(empty: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "place_", "function"),
     [
-        (("activity", *DAYS), cli, "activity"),
-        (("usage", *DAYS), cli, "usage"),
+        (("activity", *DAYS), sums, "activity"),
+        (("usage", *DAYS), sums, "usage"),
         (("findings", *DAYS), fairwatch.findings, "standing"),
         (("findings", "list"), fairwatch.findings, "listed"),
         (("case", "list"), reports.cases, "cases"),

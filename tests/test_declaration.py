@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from fairwatch import place
 from fairwatch.cli import app, main
-from lake.datasets import CLOCKED, STORES
+from lake.stores import CLOCKED, STORES
 from lake.witness.look import claimed_by
 from state.tables import FINDING
 from workspace import open_site

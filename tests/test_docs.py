@@ -13,10 +13,12 @@ from drivers import format_list
 from pydantic import BaseModel
 
 from errors import EXPECTED, FairwatchError
-from fairwatch.cli import app, main
+from fairwatch.cli import main
+from fairwatch.program import PLACES, Program
 from ingest.formats import description
 from jobs import JOBS
-from lake.datasets import CLOCKED, DATASETS, STORES
+from lake.datasets import DATASETS
+from lake.stores import CLOCKED, STORES
 from state.tables import METADATA
 
 DOCS = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")]
@@ -41,12 +43,12 @@ def test_the_jobs_are_documented() -> None:
 def commands() -> list[str]:
     """Every `fairwatch …` a document tells somebody to type, without its arguments."""
     found = set()
-    groups = {str(g.name) for g in app.registered_groups}
-    single = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback}
+    every = Program().commands
+    groups = {name for name in PLACES if hasattr(every[name], "commands")}
     for path in DOCS:
         for words in re.findall(r"fairwatch ([a-z-]+(?: [a-z-]+)?)", path.read_text("utf-8")):
             first, _, second = words.partition(" ")
-            if first in single | groups:
+            if first in PLACES:
                 # A group may answer by itself: what follows is then an option.
                 group = first in groups and second and not second.startswith("-")
                 found.add(words if group else first)

@@ -350,6 +350,7 @@ BOMB = """\
 import json, resource, sys
 from datetime import UTC, datetime
 from pathlib import Path
+import fairwatch
 import pyarrow
 from ingest.discover import discover
 from ingest.run import ingest

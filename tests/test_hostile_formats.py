@@ -249,6 +249,7 @@ def test_a_hostile_document_is_read_or_damaged(name: str) -> None:
 
 MEMORY = """\
 import resource, sys
+import fairwatch
 sys.path.insert(0, sys.argv[1])
 from test_hostile_formats import FORMATS, long_lines, short_lines, of
 from ingest.formats.block import Block

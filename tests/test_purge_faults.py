@@ -175,6 +175,7 @@ def test_a_disk_that_turns_read_only(
 
 LIMITED = """
 import resource, signal, sys
+import fairwatch
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 from pathlib import Path
 from drivers import purge_once

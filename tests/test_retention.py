@@ -24,8 +24,9 @@ from ingest.discover import given as given_files
 from ingest.run import ingest
 from lake import catalogue
 from lake.age import anniversary, due, first_day_kept
-from lake.datasets import CLOCKED, DATASETS, EVENTS, REJECTS, STORES
+from lake.datasets import DATASETS, EVENTS, REJECTS
 from lake.files import remove
+from lake.stores import CLOCKED, STORES
 from retention import Item, inventory, plan, planned, purge, verify
 from state.tables import FILE, METADATA, RUN
 from workspace import Workspace, open_site

@@ -321,6 +321,7 @@ def test_files_that_cannot_grow(ws: Workspace, deed: str, limit: int) -> None:
 
 LIMITED = """
 import resource, signal, sys
+import fairwatch
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 from pathlib import Path
 from drivers import right_once

@@ -438,7 +438,7 @@ CHILD = """\
 import sys
 from datetime import datetime
 from pathlib import Path
-import ingest.file, ingest.streams
+import fairwatch, ingest.file, ingest.streams
 from scheduler import run_one
 from workspace import open_site
 ingest.file.COMMIT_BYTES = 48 << 10

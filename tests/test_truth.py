@@ -5,8 +5,10 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, date, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,8 @@ INSPECTED = (
     "%Ss:%Sh %mt %tr"
 )
 
+Scored = Callable[[str], dict[str, Any]]
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not DEV.is_dir(), reason="the truth lab is not on this machine"),
@@ -50,6 +54,12 @@ def _site(folder: Path, grain: str) -> Workspace:
     )
     shutil.copy(DEV / "people.csv", folder / "people.csv")
     return open_site(folder, "test")
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory: pytest.TempPathFactory) -> Scored:
+    """What the truth lab says of a grain's log: each is read and scored once."""
+    return cache(lambda grain: _scored(tmp_path_factory.mktemp(grain), grain))
 
 
 def _scored(tmp_path: Path, grain: str) -> dict[str, Any]:
@@ -75,8 +85,8 @@ def _scored(tmp_path: Path, grain: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("grain", ["full", "connect"])
-def test_no_false_and_no_missed_flag(tmp_path: Path, grain: str) -> None:
-    score = _scored(tmp_path, grain)
+def test_no_false_and_no_missed_flag(scored: Scored, grain: str) -> None:
+    score = scored(grain)
     assert score["quiet_days"] > 20
     assert score["heavy_days"] > 5
     assert score["false_flags"] == 0
@@ -103,8 +113,8 @@ class Goal:
     ("grain", "goal"),
     [("full", Goal(0.97, 0.90, 0.90, 8, 0.6)), ("connect", Goal(0.92, 0.90, 0.85, 12, 1.0))],
 )
-def test_the_goals_hold_on_the_days_at_hand(tmp_path: Path, grain: str, goal: Goal) -> None:
-    score = _scored(tmp_path, grain)
+def test_the_goals_hold_on_the_days_at_hand(scored: Scored, grain: str, goal: Goal) -> None:
+    score = scored(grain)
     assert score["visits"]["precision"] >= goal.precision
     assert score["visits"]["recall"] >= goal.recall
     assert score["coverage"] >= goal.inside

@@ -179,7 +179,7 @@ def test_a_merge_cut_short_loses_and_doubles_nothing(
 
 
 def test_notes_age(tmp_path: Path) -> None:
-    from lake.datasets import CLOCKED
+    from lake.stores import CLOCKED
 
     assert {"arrival"} <= {c.table for c in CLOCKED} and "read" in ARRIVAL.c
 

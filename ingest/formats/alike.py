@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from ingest.formats.arrays import constant
 from ingest.formats.block import BACKSLASH, NEWLINE, IntArray
 from ingest.formats.lines import Columns, Lines, Mask, between, coded
 from ingest.formats.pairs import ALWAYS_BETWEEN, LONGEST_KEY, Pairs, Syntax
@@ -177,7 +178,10 @@ class Alike:
             return None
         block = self.lines.block
         if len(having[0].rows) == len(self.lines):
-            return coded(between(block, *self._values(having[0], key)))
+            starts, ends = self._values(having[0], key)
+            if self._one(starts, ends):
+                return constant(block.data[starts[0] : ends[0]].decode(), len(starts))
+            return coded(between(block, starts, ends))
         low, high = block.starts.copy(), block.starts.copy()
         there = np.zeros(len(low), bool)
         for order in having:
@@ -186,6 +190,13 @@ class Alike:
         if self._others is not None:
             low, high, there = low[self._mine], high[self._mine], there[self._mine]
         return coded(between(block, low, high, None if there.all() else there))
+
+    def _one(self, starts: IntArray, ends: IntArray) -> bool:
+        """Whether all values are the same: a device's name, a day, a kind of record."""
+        length = int(ends[0] - starts[0])
+        if not 0 < length <= PAD or (ends - starts != length).any():
+            return False
+        return bool(_same(self._words, ends[:, None], np.array([length])).all())
 
     def _values(self, order: Order, key: bytes) -> tuple[IntArray, IntArray]:
         """From where to where the values of a key stand in the lines of an order."""

@@ -22,12 +22,19 @@ MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 CLOCK = r"\d\d:\d\d:\d\d(?:[.,]\d{1,6})?"
 TAG = r"(?:(?P<tag>/?[A-Za-z_][\w./-]{0,63}|\([A-Za-z_][\w./-]{0,61}\))(?:\[[\w:.-]{0,40}\])?: )?"
 HOST = r"(?:(?P<host>[^\s:=\[,\"|<{%]{1,255}|[0-9a-fA-F:.]{3,45})(?: ?: | )(?: *))?"
+# Each in two pieces: what has to stand there, and what may follow. Whether a line has a head is asked
+# of the first alone, for the counts in the second make a pattern a hundred times as dear to compile.
 HEADS = (
+    (rf"^(?P<time>{ISO}) (?P<host>)(?P<tag>stdout|stderr) F (?P<pri>)", ""),
     # RFC 5424: version, time, host, app, process, message id; structured data stays in the body, save
     # what the RFC itself registers.
-    PRI
-    + rf"\d{{1,2}} (?P<time>{ISO}|-) (?P<host>\S{{1,255}}) (?P<tag>\S{{1,48}}) \S{{1,128}} (?P<msgid>\S{{1,64}}) (?:- ?|(?:\[(?:meta|timeQuality|origin)\b[^\]]*\])+ )?",
+    (
+        PRI
+        + rf"\d{{1,2}} (?P<time>{ISO}|-) (?P<host>\S{{1,255}}) (?P<tag>\S{{1,48}}) \S{{1,128}} (?P<msgid>\S{{1,64}}) ",
+        r"(?:- ?|(?:\[(?:meta|timeQuality|origin)\b[^\]]*\])+ )?",
+    ),
     # RFC 3164 and what devices make of it: a year, a zone or a colon more, a host or a tag less.
+<<<<<<< HEAD
     PRI
     + rf"(?P<time>(?:\d{{4}} )?{MONTH} {{1,2}}\d{{1,2}}(?: \d{{4}})? {CLOCK}(?: \d{{4}})?(?: (?:UTC|GMT)\b)?)(?: [A-Z]{{2,5}})?:? +{HOST}{TAG}",
     PRI + rf"(?P<time>{ISO}),? +{HOST}{TAG}",
@@ -36,10 +43,20 @@ HEADS = (
     # A date with a blank before the time is most often the record's own: not before a program's name.
     PRI + rf"(?P<time>{BLANKED}) {HOST}(?P<tag>[A-Za-z_][\w./-]{{0,63}})\[\d{{1,10}}\]: ",
     r"^ ?(?:\d{1,6} )?<(?P<pri>\d{1,3})>(?P<time>)(?P<host>)" + TAG,
+=======
+    (
+        PRI
+        + rf"(?P<time>(?:\d{{4}} )?{MONTH} {{1,2}}\d{{1,2}}(?: \d{{4}})? {CLOCK}(?: \d{{4}})?(?: (?:UTC|GMT)\b)?)(?: [A-Z]{{2,5}})?:? +",
+        HOST + TAG,
+    ),
+    (PRI + rf"(?P<time>{ISO}),? +", HOST + TAG),
+    (r"^ ?(?:\d{1,6} )?<(?P<pri>\d{1,3})>(?P<time>)(?P<host>)", TAG),
 )
-CRI = rf"^(?P<time>{ISO}) (?P<host>)(?P<tag>stdout|stderr) F (?P<pri>)"
-ALL_HEADS = (CRI, *HEADS)
-ANY_HEAD = "|".join(re.sub(r"\?P<\w+>", "?:", head) for head in ALL_HEADS)
+# Lines that may have one: words are not counted here, so that it is soon compiled.
+ANY_HEAD = "|".join(
+    re.sub(r"\?P<\w+>", "?:", re.sub(r"\\S\{1,\d+\}", r"\\S+", must)) for must, _ in HEADS
+>>>>>>> main
+)
 SAMPLED = 100
 INNER = rf"^(?:<\d{{1,3}}>|\d{{1,2}} {ISO} \S+ \S+ \S+ \S+ |{MONTH} {{1,2}}\d{{1,2}} (?:\d{{4}} )?{CLOCK} [^\s:]+ |\d{{4}}:\d\d:\d\d-\d\d:)"
 """A header right behind a relay's; a bare ISO time may be the record's own and is none."""
@@ -53,6 +70,14 @@ def syslog(lines: Lines) -> Lines:
 
     `@time`, `@host`, `@tag`, `@pri`, `@msgid`: what the sender's says, else the relay's.
     """
+    if "syslog" not in lines.opened:
+        made = _syslog(lines)
+        lines.opened["syslog"] = None if made is lines else made  # no circle: it would linger
+    found = lines.opened["syslog"]
+    return lines if found is None else found
+
+
+def _syslog(lines: Lines) -> Lines:
     outer = _beheaded(lines)
     if outer is lines:
         return lines
@@ -77,18 +102,19 @@ def _beheaded(lines: Lines) -> Lines:
     if not len(lines) or not _FIRST[lines.block.array[lines.block.starts]].any():
         return lines
     texts = lines.texts
-    if not any(pc.any(pc.match_substring_regex(some, ANY_HEAD)).as_py() for some in (texts[:SAMPLED], texts)):  # fmt: skip
+    asked = (texts,) if len(texts) <= SAMPLED else (texts[:SAMPLED], texts)
+    if not any(pc.any(pc.match_substring_regex(some, ANY_HEAD)).as_py() for some in asked):
         return lines
     starts = lines.block.starts.copy()
     facts: dict[str, list[pa.Array]] = {name: [] for name in FACTS}
     left = np.ones(len(texts), bool)
-    for head in ALL_HEADS:
+    for must, may in HEADS:
         # Asked of every line, for a rare shape of header among others is a header as well.
-        fits = pc.match_substring_regex(texts, head).to_numpy(zero_copy_only=False) & left
+        fits = pc.match_substring_regex(texts, must).to_numpy(zero_copy_only=False) & left
         if not fits.any():
             continue
         left &= ~fits
-        found = pc.extract_regex_span(texts, pattern=f"(?P<all>{head})")
+        found = pc.extract_regex_span(texts, pattern=f"(?P<all>{must}{may})")
         keep = pa.array(fits)
         whole = found.field("all")
         length = pc.list_element(whole, 1).fill_null(0).to_numpy(zero_copy_only=False)

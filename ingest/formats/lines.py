@@ -31,11 +31,16 @@ class Columns(Protocol):
 
 @dataclass(frozen=True)
 class Lines:
-    """Whole records, one a line, in valid UTF-8; `facts`: columns an envelope said of each."""
+    """Whole records, one a line, in valid UTF-8; `facts`: columns an envelope said of each.
+
+    `opened`: these records without an envelope, None where there is none; a sample is opened once,
+    not by every format that is tried on it.
+    """
 
     block: Block
     numbers: IntArray
     facts: Mapping[str, pa.DictionaryArray] = field(default_factory=dict)
+    opened: dict[str, "Lines | None"] = field(default_factory=dict, compare=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.numbers)

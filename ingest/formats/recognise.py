@@ -110,10 +110,17 @@ def _said(lines: Lines) -> tuple[Lines, Counter[str]]:
 
 def _read(format_: Format, lines: Lines, given: Given) -> Parsed:
     """A format's reading of lines with what their envelope said of them, numbered from 0."""
-    own = Lines(lines.block, np.arange(len(lines), dtype=np.int64), lines.facts)
+    own = _from_0(lines)
     if isinstance(format_, Wrapped | Described):
         return format_.read(own, given)
     return format_.parse(lines.block, given)
+
+
+def _from_0(lines: Lines) -> Lines:
+    numbers = np.arange(len(lines), dtype=np.int64)
+    if np.array_equal(lines.numbers, numbers):
+        return lines
+    return Lines(lines.block, numbers, lines.facts)
 
 
 @dataclass(frozen=True)
@@ -287,7 +294,8 @@ def score(lines: Lines, format_: Format, given: Given) -> Score:
 
 
 def _best(lines: Lines, formats: Sequence[Format], given: Given) -> Score | None:
-    scores = [score(lines, one, given) for one in formats]
+    own = _from_0(lines)  # one for all: what one format opened is open to the others
+    scores = [score(own, one, given) for one in formats]
     scores = [s for s in scores if s.fits]
     return max(scores, key=lambda s: s.worth, default=None)
 

@@ -10,7 +10,7 @@ from contextlib import closing
 from datetime import date
 from pathlib import Path
 
-from lake.datasets import CLOCKED, TIMELESS
+from lake.stores import CLOCKED, TIMELESS
 from lake.witness.bound import Bound, Seen, day_of
 from lake.witness.numbers import SCALE, fractions, is_named_clock
 from lake.witness.pages import (

@@ -14,7 +14,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lake.datasets import DATASETS, STORES, Store
+from lake.datasets import DATASETS
+from lake.stores import STORES, Store
 from lake.witness.bound import Bound, Closed, Seen
 from lake.witness.database import read_database, read_journal
 from lake.witness.packed import budget_of, read_stream, read_zip

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, time
 from pathlib import Path
 
 from lake.age import first_day_kept
-from lake.datasets import STORES
+from lake.stores import STORES
 from lake.witness.look import Opener, plainly
 from lake.witness.sealed import opener_of
 from lake.witness.site import Verification, sentence, verify_site

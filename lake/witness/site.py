@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lake.age import first_day_kept
-from lake.datasets import STORES, Store
+from lake.stores import STORES, Store
 from lake.witness.bound import Seen
 from lake.witness.look import Opener, claimed_by, files, look, plainly
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 PARTS = (
-    *("../age", "../datasets", "bound", "written", "numbers", "text", "mail", "tables", "sealed"),
-    *("pages", "database", "office", "packed", "look", "site", "main"),
+    *("../age", "../datasets", "../stores", "bound", "written", "numbers", "text", "mail"),
+    *("tables", "sealed", "pages", "database", "office", "packed", "look", "site", "main"),
 )
 """Modules in an order in which each comes after those it uses."""
 

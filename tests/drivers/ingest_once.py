@@ -9,6 +9,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import fairwatch  # noqa: F401 (first, as in the program: Arrow is kept from importing pandas)
 import ingest.batch
 import ingest.file
 import ingest.run

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import fairwatch  # noqa: F401 (first, as in the program: Arrow is kept from importing pandas)
 import retention
 from lake import catalogue
 from lake.files import remove

@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import fairwatch  # noqa: F401 (first, as in the program: Arrow is kept from importing pandas)
 import holds
 from holds import standing
 from lake import catalogue, write

@@ -1,6 +1,7 @@
 """docs/stores.md from the declaration: python tests/drivers/store_list.py > docs/stores.md"""
 
-from lake.datasets import CLOCKED, DATASETS, ELSEWHERE, STORES, TIMELESS
+from lake.datasets import DATASETS
+from lake.stores import CLOCKED, ELSEWHERE, STORES, TIMELESS
 
 LOOKS = {
     "parquet": "columns of time; others only where nobody declared them",
@@ -43,10 +44,10 @@ def page() -> str:
     return f"""\
 # Stores
 
-Made from the declaration in `lake/datasets.py` by `tests/drivers/store_list.py`; a test holds it equal.
-The same declaration is walked by the code that writes, by the purge and by the look afterwards. A file
-that no store claims is named by `fairwatch retention verify` once it holds something old; a test runs
-every command and finds any file no store claims.
+Made from the declarations in `lake/stores.py` and `lake/datasets.py` by `tests/drivers/store_list.py`; a
+test holds it equal. They are walked by the code that writes, by the purge and by the look afterwards. A
+file that no store claims is named by `fairwatch retention verify` once it holds something old; a test
+runs every command and finds any file no store claims.
 
 | store | files | holds | looked into | goes | kept (`retention`) |
 | --- | --- | --- | --- | --- | --- |

@@ -16,7 +16,7 @@ from factory import Row, derived, lake, page, reading
 
 from analytics.findings import findings
 from analytics.record import remember
-from fairwatch.answers import show_findings
+from fairwatch.findings import show_findings
 from reports.reviews import standings
 from workspace import open_site
 
