@@ -34,28 +34,25 @@ HEADS = (
         r"(?:- ?|(?:\[(?:meta|timeQuality|origin)\b[^\]]*\])+ )?",
     ),
     # RFC 3164 and what devices make of it: a year, a zone or a colon more, a host or a tag less.
-<<<<<<< HEAD
-    PRI
-    + rf"(?P<time>(?:\d{{4}} )?{MONTH} {{1,2}}\d{{1,2}}(?: \d{{4}})? {CLOCK}(?: \d{{4}})?(?: (?:UTC|GMT)\b)?)(?: [A-Z]{{2,5}})?:? +{HOST}{TAG}",
-    PRI + rf"(?P<time>{ISO}),? +{HOST}{TAG}",
-    # Kiwi's files: time, facility and level, host, between tabs; what it received stands behind.
-    rf"^(?P<time>{BLANKED})\t[A-Z][A-Za-z]+[0-7]?\.[A-Z][a-z]+\t(?P<host>[^\t]{{1,255}})\t{TAG}",
-    # A date with a blank before the time is most often the record's own: not before a program's name.
-    PRI + rf"(?P<time>{BLANKED}) {HOST}(?P<tag>[A-Za-z_][\w./-]{{0,63}})\[\d{{1,10}}\]: ",
-    r"^ ?(?:\d{1,6} )?<(?P<pri>\d{1,3})>(?P<time>)(?P<host>)" + TAG,
-=======
     (
         PRI
         + rf"(?P<time>(?:\d{{4}} )?{MONTH} {{1,2}}\d{{1,2}}(?: \d{{4}})? {CLOCK}(?: \d{{4}})?(?: (?:UTC|GMT)\b)?)(?: [A-Z]{{2,5}})?:? +",
         HOST + TAG,
     ),
     (PRI + rf"(?P<time>{ISO}),? +", HOST + TAG),
+    # Kiwi's files: time, facility and level, host, between tabs; what it received stands behind.
+    (rf"^(?P<time>{BLANKED})\t[A-Z][A-Za-z]+[0-7]?\.[A-Z][a-z]+\t(?P<host>[^\t]+)\t", TAG),
+    # A date with a blank before the time is most often the record's own: not before a program's name.
+    (
+        PRI
+        + rf"(?P<time>{BLANKED}) (?:(?P<host>[^\s:=\[,\"|<{{%]+) +)?(?P<tag>[A-Za-z_][\w./-]*)\[\d+\]: ",
+        "",
+    ),  # fmt: skip
     (r"^ ?(?:\d{1,6} )?<(?P<pri>\d{1,3})>(?P<time>)(?P<host>)", TAG),
 )
 # Lines that may have one: words are not counted here, so that it is soon compiled.
 ANY_HEAD = "|".join(
     re.sub(r"\?P<\w+>", "?:", re.sub(r"\\S\{1,\d+\}", r"\\S+", must)) for must, _ in HEADS
->>>>>>> main
 )
 SAMPLED = 100
 INNER = rf"^(?:<\d{{1,3}}>|\d{{1,2}} {ISO} \S+ \S+ \S+ \S+ |{MONTH} {{1,2}}\d{{1,2}} (?:\d{{4}} )?{CLOCK} [^\s:]+ |\d{{4}}:\d\d:\d\d-\d\d:)"
