@@ -47,7 +47,7 @@ HEADS = (
         PRI
         + rf"(?P<time>{BLANKED}) (?:(?P<host>[^\s:=\[,\"|<{{%]+) +)?(?P<tag>[A-Za-z_][\w./-]*)\[\d+\]: ",
         "",
-    ),  # fmt: skip
+    ),
     (r"^ ?(?:\d{1,6} )?<(?P<pri>\d{1,3})>(?P<time>)(?P<host>)", TAG),
 )
 # Lines that may have one: words are not counted here, so that it is soon compiled.
