@@ -1,11 +1,14 @@
-"""Logs that are one JSON document (HAR): read as they unfold, handed on as one small line an entry.
+"""Logs that are JSON over several lines: read as they unfold, handed on as one line a record.
 
-Bodies, cookies and headers never leave this module; what an entry may cost is bounded, however long
+Of an HTTP Archive one small line an entry; of a list of objects, or of objects written over several
+lines, each object as it is, and each of those in a list that an interface answers with. Bodies, cookies and headers never leave this module; what an entry may cost is bounded, however long
 its texts and however deep its nesting.
 """
 
+import json
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any, Protocol
 
 import ijson
@@ -27,6 +30,16 @@ WANTED = frozenset(
         "_userName", "_user", "_resourceType",
     }
 )  # fmt: skip
+RECORDS = re.compile(rb"^(?:\xef\xbb\xbf)?\s*(?:\[\s*\{|\{[ \t]*\r?\n)")
+LISTS = frozenset(
+    {
+        "records", "Records", "logEvents", "events", "Events", "value", "logs", "entries", "data",
+        "results", "items", "queries", "hits.hits", "response.entries", "body.queries",
+    }
+)  # fmt: skip
+"""Where an interface's answer holds its records."""
+MOST_VALUES = 20_000
+STRUCTURE = frozenset({"map_key", "start_map", "end_map", "start_array", "end_array"})
 HEADERS = {"referer": "referrer", "user-agent": "user_agent", "x-forwarded-for": "forwarded", "x-client-ip": "forwarded", **fetching.HEADERS}  # fmt: skip
 
 
@@ -38,16 +51,21 @@ class Source(Protocol):
 
 
 def is_document(sample: bytes) -> bool:
-    """Whether a file that begins so is an HTTP Archive written over any number of lines."""
-    return bool(HAR.match(sample[:SNIFFED]))
+    """Whether a file that begins so is JSON whose records are not its lines."""
+    return bool(HAR.match(sample[:SNIFFED]) or RECORDS.match(sample[:SNIFFED]))
+
+
+def lines_of(start: bytes, source: "Source", limit: int) -> "Unfolding":
+    """The lines of a document that begins with `start` and may have `limit` bytes."""
+    return (EntryLines if HAR.match(start[:SNIFFED]) else RecordLines)(source, limit)
 
 
 class Damaged(OSError):
     """The document is no JSON, ends early, or is nested beyond reason."""
 
 
-class EntryLines:
-    """A document's entries as lines of JSON, read like a file; raises Damaged, after what was whole.
+class Unfolding:
+    """A document's records as lines of JSON, read like a file; raises Damaged, after what was whole.
 
     `limit`: how many bytes the document may have.
     """
@@ -86,25 +104,25 @@ class EntryLines:
         self._source.close()
 
     def _entries(self, source: "_Shortened") -> Iterator[bytes]:
+        raise NotImplementedError
+
+
+class EntryLines(Unfolding):
+    """The entries of an HTTP Archive."""
+
+    def _entries(self, source: "_Shortened") -> Iterator[bytes]:
         path: list[str] = []  # the keys that lead to where the reader stands; [] for arrays
         one: dict[str, Any] = {}
         header: dict[str, str] = {}
         for event, value in ijson.basic_parse(source, buf_size=CHUNK, use_float=True):
-            if event == "map_key":
-                path[-1] = value if isinstance(value, str) else ""
-            elif event in ("start_map", "start_array"):
-                path.append("[]" if event == "start_array" else "")
-                if len(path) > DEEPEST:
-                    raise Damaged(f"the JSON document is nested more than {DEEPEST} deep")
-            elif event in ("end_map", "end_array"):
-                path.pop()
-                if event == "end_map" and _is_entry(path):
-                    yield orjson.dumps(one) + b"\n"
-                    one = {}
-                elif header:
-                    _take_header(one, header)
-                    header = {}
-            elif path[:2] == ["log", "entries"] and len(path) > 3:
+            _step(path, event, value)
+            if event == "end_map" and _is_entry(path):
+                yield orjson.dumps(one) + b"\n"
+                one = {}
+            elif event in ("end_map", "end_array") and header:
+                _take_header(one, header)
+                header = {}
+            elif event not in STRUCTURE and path[:2] == ["log", "entries"] and len(path) > 3:
                 _take(one, header, path[3:], value)
 
 
@@ -125,6 +143,69 @@ def _take_header(one: dict[str, Any], header: dict[str, str]) -> None:
     name = HEADERS.get(header.get("name", "").lower())
     if name and "value" in header:
         one.setdefault(name, header["value"])
+
+
+class RecordLines(Unfolding):
+    """The objects of lists, and objects written over several lines."""
+
+    def _entries(self, source: "_Shortened") -> Iterator[bytes]:
+        path: list[str] = []
+        depth = 0  # of the record under way: 0 where none is
+        record, outer = _Record(), _Record()
+        for event, value in ijson.basic_parse(source, buf_size=CHUNK, multiple_values=True):
+            if not depth and event == "start_map" and _begins(path):
+                record, depth = _Record(), len(path) + 1
+                outer.holds |= len(path) > 1
+            (record if depth else outer).take(event, value)
+            _step(path, event, value)
+            if depth > len(path):
+                depth = 0
+                yield record.line()
+            elif not path:
+                if event == "end_map" and not outer.holds:
+                    yield outer.line()
+                outer = _Record()
+
+
+def _step(path: list[str], event: str, value: Any) -> None:
+    """Where the reader stands after an event."""
+    if event == "map_key":
+        path[-1] = value if isinstance(value, str) else ""
+    elif event in ("start_map", "start_array"):
+        path.append("[]" if event == "start_array" else "")
+        if len(path) > DEEPEST:
+            raise Damaged(f"the JSON document is nested more than {DEEPEST} deep")
+    elif event in ("end_map", "end_array"):
+        path.pop()
+
+
+def _begins(path: list[str]) -> bool:
+    """Whether an object here is a record: in a list at the top, or in one an answer holds."""
+    return bool(path) and path[-1] == "[]" and (len(path) == 1 or ".".join(path[:-1]) in LISTS)
+
+
+class _Record:
+    """One object as it unfolds; one of more values than any record has is handed on empty."""
+
+    def __init__(self) -> None:
+        self.holds = False  # records of their own, which are handed on instead
+        self._built = ijson.ObjectBuilder()
+        self._values = 0
+
+    def take(self, event: str, value: Any) -> None:
+        """What stands next in it."""
+        self._values += 1
+        if self._values <= MOST_VALUES:
+            self._built.event(event, float(value) if isinstance(value, Decimal) else value)
+
+    def line(self) -> bytes:
+        """It as a line."""
+        if self._values > MOST_VALUES:
+            return b"{}\n"
+        try:
+            return orjson.dumps(self._built.value) + b"\n"
+        except TypeError:  # a number beyond 64 bits, or half of a surrogate pair
+            return json.dumps(self._built.value).encode() + b"\n"
 
 
 class _Shortened:

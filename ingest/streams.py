@@ -16,7 +16,7 @@ import numpy as np
 
 from errors import UnreadableInput
 from ingest.arrival import SLACK, LocalFile, Origin
-from ingest.documents import EntryLines, is_document
+from ingest.documents import is_document, lines_of
 from ingest.layers import (
     UNREADABLE,
     Cleaned,
@@ -136,7 +136,7 @@ class Stream:
             start = self._start(source)
         source = Pushed(start, source)
         if is_document(start):
-            source = EntryLines(source, self._limit)
+            source = lines_of(start, source, self._limit)
             start = b""
         if (told := strange(start)) is not None:
             raise UnreadableInput(f"{self.name}: {told}.")

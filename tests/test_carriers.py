@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from zoneinfo import ZoneInfo
 
@@ -46,6 +47,16 @@ def docker(line: str) -> dict[str, str]:
     return {"log": line + "\n", "stream": "stdout", "time": ISO}
 
 
+def sheet(head: str, row: str) -> Callable[[list[str]], str]:
+    """An export as CSV: `row` with `{}` for the line, which is quoted."""
+
+    def wrapped(lines: list[str]) -> str:
+        rows = [row.replace("{}", '"' + line.replace('"', '""') + '"') for line in lines]
+        return "\n".join([head, *rows]) + "\n"
+
+    return wrapped
+
+
 def syslog(line: str) -> str:
     return f"<134>May  2 10:11:12 gw proxy[7]: {line}"
 
@@ -68,10 +79,21 @@ CARRIERS: dict[str, Callable[[list[str]], str]] = {
     "Loki": each(lambda line: {"labels": {"job": "x"}, "line": line, "timestamp": ISO}),
     "CloudWatch subscription": lambda lines: json.dumps({"messageType": "DATA_MESSAGE", "owner": "1", "logGroup": "g", "logEvents": [{"id": str(n), "timestamp": 1714644672345, "message": line} for n, line in enumerate(lines)]}) + "\n",
     "objects without newlines": lambda lines: "".join(json.dumps(docker(line)) for line in lines) + "\n",
+    "Splunk's CSV": sheet('"_time","_raw",host', '"2024-05-02T10:11:12.000+0000",{},gw'),
+    "Azure's CSV": sheet("TimeGenerated [UTC],Computer,SyslogMessage", '"5/2/2024, 10:11:12.345 AM",gw,{}'),
+    "Kibana's CSV": sheet('"@timestamp",message', '"May 2, 2024 @ 10:11:12.345",{}'),
+    "a CSV with tabs": sheet('Time\tEvent', '2024-05-02 10:11:12\t{}'),
+    "Event Viewer's CSV": sheet("Level,Date and Time,Source", "Information,5/2/2024 10:11:12 AM,x,{}"),
+    "Elastic's search": lambda lines: json.dumps({"took": 1, "hits": {"total": {"value": 3}, "hits": [{"_index": "x", "_source": {"@timestamp": ISO, "message": line}} for line in lines]}}) + "\n",
+    "CloudWatch without newlines": lambda lines: "".join(json.dumps({"messageType": "DATA_MESSAGE", "logEvents": [{"id": "1", "timestamp": 1714644672345, "message": line}]}) for line in lines) + "\n",
     "CRI": each(lambda line: f"{ISO} stdout F {line}"),
     "a time before each": each(lambda line: f"{ISO} {line}"),
     "RFC 3164": each(syslog),
     "RFC 5424": each(lambda line: f"<134>1 2024-05-02T10:11:12.345Z gw proxy 7 - - {line}"),
+    "Kiwi's file": each(lambda line: f"2024-05-02 10:11:12\tLocal4.Notice\t10.0.0.1\t{line}"),
+    "Kiwi's file, with the sender's header": each(lambda line: f"2024-05-02 10:11:12\tLocal4.Notice\t10.0.0.1\tMay  2 10:11:12 gw proxy[7]: {line}"),
+    "a date with a blank": each(lambda line: f"2024-05-02 10:11:12.345 gw proxy[7]: {line}"),
+    "a path for a tag": each(lambda line: f"May  2 10:11:12 gw /usr/sbin/proxy[7]: {line}"),
     "two headers": each(lambda line: f"<134>May  2 10:11:12 relay <134>May  2 10:11:12 gw proxy: {line}"),
     "counted frames": each(lambda line: f"{len(syslog(line))} {syslog(line)}"),
     "syslog in JSON": each(lambda line: {"timestamp": ISO, "message": syslog(line)}),
@@ -146,3 +168,40 @@ def test_records_of_a_list_are_records() -> None:
     assert isinstance(found.format, Wrapped) and found.format.name == "azure"
     parsed = found.format.parse(Block(data), GIVEN)
     assert parsed.rows["line"].to_pylist() == [0, 0, 1]
+
+
+ANALYTICAL = [
+    '"QUERY_RECEIVED: TCP=0; InterfaceIP=10.1.1.2; Source=10.1.1.7; RD=1; QNAME=www.example.org.; QTYPE=1; XID=7; Port=5; Flags=256; PacketData=0x1"',
+    '"RESPONSE_SUCCESS: TCP=0; InterfaceIP=10.1.1.2; Destination=10.1.1.7; AA=0; QNAME=www.example.org.; QTYPE=1; XID=7; DNSSEC=0; RCODE=3; Port=5; Flags=1; PacketData=0x1"',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("sheet_", [
+    ("Level,Date and Time,Source,Event ID,Task Category", "Information,{},Microsoft-Windows-DNSServer,256,LOOK_UP ,{}"),
+    ("Ebene,Datum und Uhrzeit,Quelle,Ereignis-ID,Aufgabenkategorie", "Informationen,{},Microsoft-Windows-DNSServer,256,LOOK_UP ,{}"),
+    ('"TimeCreated","Id","Message"', '"{}","256",{}'),
+])  # fmt: skip
+def test_windows_analytical_log_as_csv(sheet_: tuple[str, str]) -> None:
+    head, row = sheet_
+    made = [head, *(row.format("5/22/2024 10:11:12 AM", line) for line in ANALYTICAL)]
+    data = ("\n".join(made) + "\n").encode()
+    found = recognise(data, all_formats(), GIVEN)
+    assert found.format is not None and found.format.name == "windows-dns", found.reason
+    parsed = found.format.parse(Block(data), replace(GIVEN, order="mdy"))
+    assert parsed.rows.select(["line", "time", "client", "verdict"]).to_pylist() == [
+        {"line": 1, "time": 1716372672000, "client": "10.1.1.7", "verdict": "error"}
+    ]
+    assert dict(parsed.why) == {"header": 1, "answer to a question told before": 1}
+
+
+def test_a_row_of_an_export_with_other_columns_is_rejected() -> None:
+    text = CARRIERS["Splunk's CSV"](SQUID) + "a,b\n"
+    parsed, _ = read(text)
+    assert parsed.rows.num_rows == 3
+    assert [(r.line, r.reason) for r in parsed.rejects] == [(4, "no log line in its envelope")]
+
+
+def test_the_format_does_not_hang_on_the_order_of_day_and_month() -> None:
+    line = "5/22/2024 10:11:12 AM 0E24 PACKET  0000009AC98841A0 UDP Rcv 10.1.1.7 2de6   Q [0001   D   NOERROR] A      (3)www(7)example(3)org(0)\n"
+    found = recognise(line.encode() * 3, all_formats(), GIVEN)
+    assert found.format is not None and found.format.name == "windows-dns"

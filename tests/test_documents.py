@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from errors import UnreadableInput
 from fairwatch import check
-from ingest.documents import LONGEST_TEXT, Damaged, EntryLines, is_document
+from ingest.documents import LONGEST_TEXT, Damaged, EntryLines, is_document, lines_of
 from ingest.formats import all_formats
 from ingest.streams import Stream
 
@@ -165,3 +165,43 @@ def test_any_bytes_end(data: bytes) -> None:
 )
 def test_what_a_document_is(start: bytes, expected: bool) -> None:
     assert is_document(start) is expected
+
+
+EVE = [
+    {"timestamp": f"2024-05-02T10:11:{n}.000000+0000", "flow_id": n, "event_type": "tls", "src_ip": "192.0.2.7", "dest_ip": "203.0.113.9", "dest_port": 443, "proto": "TCP", "tls": {"sni": f"www{n}.example.org"}}
+    for n in (12, 13, 14)
+]  # fmt: skip
+UNFOLDED = {
+    "a list": json.dumps(EVE),
+    "a list over lines": json.dumps(EVE, indent=2),
+    "a list, one a line": "[\n" + ",\n".join(map(json.dumps, EVE)) + "\n]\n",
+    "lists one after the other": "\n".join(json.dumps([one]) for one in EVE),
+    "objects over lines": "\n".join(json.dumps(one, indent=4) for one in EVE),
+    "an answer": json.dumps({"total": 3, "data": EVE, "next": {"data": []}}, indent=1),
+    "a search": json.dumps({"took": 1, "hits": {"hits": EVE, "total": 3}}, indent=1),
+    "a number beyond 64 bits": json.dumps([{**one, "big": 1 << 70} for one in EVE]),
+}
+
+
+@pytest.mark.parametrize("name", UNFOLDED)
+def test_records_over_lines_are_lines(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "eve.json"
+    path.write_text(UNFOLDED[name])
+    rows = list(check.rows(path, all_formats(), keep_url=False))
+    assert [row["host"] for row in rows] == [f"www{n}.example.org" for n in (12, 13, 14)]
+    (told,) = check.check(path, all_formats())
+    assert (told.format, told.rows, told.rejected, told.error) == ("suricata", 3, 0, None)
+
+
+def test_records_before_the_damage_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "eve.json"
+    path.write_text(json.dumps(EVE)[:-40])
+    (told,) = check.check(path, all_formats())
+    assert told.rows == 2
+    assert told.error is not None
+
+
+def test_a_record_of_too_many_values_is_handed_on_empty() -> None:
+    data = json.dumps([{"a": [0] * 30_000}, {"a": 1}], indent=1).encode()
+    source = lines_of(data, BytesIO(data), 1 << 30)
+    assert source.read(1 << 20) == b'{}\n{"a":1}\n'

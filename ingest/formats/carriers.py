@@ -1,9 +1,11 @@
 """What carries log lines: JSON objects of shippers, clouds and container engines, or a time before each.
 
 A carrier has a name: the path of the line in its object (`log`, `event.original`, `jsonPayload`),
-`path[]` where the objects of a list are records of their own, `syslog`, or `stamp`.
+`path[]` where the objects of a list are records of their own, `syslog`, `stamp`, or an export as
+CSV (`sheets`).
 """
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -14,12 +16,16 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest.formats import envelopes
+from ingest.formats import envelopes, sheets
 from ingest.formats.block import Reject
 from ingest.formats.lines import Lines, coded, from_texts
 from ingest.formats.objects import Objects, at_path
+from ingest.formats.sheets import Held
 
-LISTS = ("records", "Records", "logEvents", "events", "Events", "value", "logs", "entries")
+LISTS = (
+    "records", "Records", "logEvents", "events", "Events", "value", "logs", "entries", "data",
+    "results", "items", "queries", "hits.hits", "response.entries", "body.queries",
+)  # fmt: skip
 PLACES = (
     "_raw", "raw", "log", "MESSAGE", "event.original", "log.original", "message", "msg", "event",
     "SyslogMessage", "RawData", "rawEvent", "raw_event", "rawLog", "textPayload", "jsonPayload",
@@ -32,6 +38,8 @@ TIMES = (
     "TimeGenerated", "date", "_time", "timeUnixNano", "receiveTimestamp", "EventReceivedTime",
 )  # fmt: skip
 STAMP = rf"^(?P<all>(?P<time>{envelopes.ISO}) (?:(?:stdout|stderr) [FP](?::\S*)? )?)"
+DECODER = json.JSONDecoder()
+NEXT = re.compile(r"\}\s*+,?\s*+(?=\{\")")
 LEAST, PARTIAL, LONGEST, MOST = 12, 8 << 10, 1 << 20, 50_000
 
 
@@ -47,6 +55,8 @@ def places(lines: Lines) -> list[str]:
         found += [f"{name}[]" for name in LISTS if any(_listed(one, name) for one in objects)]
         found += [name for name in PLACES if any(_carries(one, name) for one in objects)]
     if not first.lstrip().startswith(b"{"):
+        if sheet := sheets.sheet(first):
+            found.append(sheet)
         if envelopes.syslog(lines) is not lines:
             found.append("syslog")
         if re.match(STAMP.replace("(?P<all>", "(?:").encode(), first):
@@ -55,7 +65,7 @@ def places(lines: Lines) -> list[str]:
 
 
 def _listed(one: Mapping[str, Any], name: str) -> bool:
-    value = one.get(name)
+    value = at_path(one, name.split("."))
     return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
 
 
@@ -63,7 +73,7 @@ def _carries(one: Mapping[str, Any], name: str) -> bool:
     value = at_path(one, name.split("."))
     if isinstance(value, str):
         return len(value) > LEAST
-    return (isinstance(value, dict) and len(value) > 2) or _bytes(value) is not None
+    return (isinstance(value, dict) and len(value) > 1) or _bytes(value) is not None
 
 
 def opened(lines: Lines, name: str) -> tuple[Lines, list[Reject], Counter[str]]:
@@ -75,13 +85,18 @@ def opened(lines: Lines, name: str) -> tuple[Lines, list[Reject], Counter[str]]:
     if name == "stamp":
         return _stamped(lines), [], Counter()
     rest: Counter[int] = Counter()
-    texts, numbers, moments = _joined(_texts(lines, name), rest) if name == "log" else _texts(lines, name)  # fmt: skip
-    known = np.array(sorted({*numbers, *rest}), np.int64)
+    headers: list[int] = []
+    if name.startswith(sheets.SHEET):
+        (texts, numbers, moments), headers = sheets.opened(lines, name)
+    else:
+        held = _texts(lines, name)
+        texts, numbers, moments = _joined(held, rest) if name == "log" else held
+    known = np.array(sorted({*numbers, *rest, *headers}), np.int64)
     missing = np.setdiff1d(lines.numbers, known)
     rejects = [Reject(int(n), "no log line in its envelope") for n in missing]
     facts = {"@wrapper.time": coded(pa.array(moments, pa.string()))} if any(moments) else {}
     inside = from_texts(pa.array(texts, pa.string()), np.array(numbers, np.int64), facts)
-    return inside, rejects, +Counter({"the rest of a line": len(rest)})
+    return inside, rejects, +Counter({"the rest of a line": len(rest), "header": len(headers)})
 
 
 def _stamped(lines: Lines) -> Lines:
@@ -89,9 +104,6 @@ def _stamped(lines: Lines) -> Lines:
     length = pc.binary_length(found.field("all")).fill_null(0).to_numpy(zero_copy_only=False)
     facts = {**lines.facts, "@wrapper.time": coded(found.field("time"))}
     return lines.at(lines.block.starts + length, facts)
-
-
-Held = tuple[list[str], list[int], list[str | None]]
 
 
 def _texts(lines: Lines, name: str) -> Held:
@@ -130,13 +142,19 @@ def _values(lines: Lines, name: str) -> Iterator[tuple[int, Mapping[str, Any], A
 
 def _several(line: bytes) -> Iterator[dict[str, Any]]:
     """Objects one after the other without a newline, as Kinesis Firehose writes them."""
-    for piece in re.split(rb"(?<=\})\s*+,?\s*+(?=\{\")", line)[:MOST]:
+    text, at = line.decode("utf-8", "replace"), 0
+    for _ in range(MOST):
+        if (begins := text.find("{", at)) < 0:
+            return
         try:
-            one = orjson.loads(piece)
-        except orjson.JSONDecodeError:
+            one, at = DECODER.raw_decode(text, begins)
+        except (ValueError, RecursionError):
+            # One that is damaged does not take those after it along.
+            if (following := NEXT.search(text, begins)) is None:
+                return
+            at = following.end()
             continue
-        if isinstance(one, dict):
-            yield one
+        yield one
 
 
 def _text(value: Any) -> str | None:

@@ -17,9 +17,10 @@ from ingest.formats.lines import Lines, coded
 PRI = r"^ ?(?:(?:\d{1,6} )?<(?P<pri>\d{1,3})>:?)? ?"
 # The second way is Sophos UTM's, whose syslog has a form of its own.
 ISO = r"(?:\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:[Zz]|[+-]{1,2}\d{1,2}:?\d\d)?|\d{4}:\d\d:\d\d-\d\d:\d\d:\d\d)"
+BLANKED = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:[Zz]| ?[+-]\d\d:?\d\d)?"
 MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 CLOCK = r"\d\d:\d\d:\d\d(?:[.,]\d{1,6})?"
-TAG = r"(?:(?P<tag>[A-Za-z_][\w./-]{0,63}|\([A-Za-z_][\w./-]{0,61}\))(?:\[[\w:.-]{0,40}\])?: )?"
+TAG = r"(?:(?P<tag>/?[A-Za-z_][\w./-]{0,63}|\([A-Za-z_][\w./-]{0,61}\))(?:\[[\w:.-]{0,40}\])?: )?"
 HOST = r"(?:(?P<host>[^\s:=\[,\"|<{%]{1,255}|[0-9a-fA-F:.]{3,45})(?: ?: | )(?: *))?"
 # Each in two pieces: what has to stand there, and what may follow. Whether a line has a head is asked
 # of the first alone, for the counts in the second make a pattern a hundred times as dear to compile.
@@ -43,6 +44,14 @@ HEADS = (
     (
         rf"^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) (?P<time>{MONTH} {{1,2}}\d{{1,2}} {CLOCK} \d{{4}}) (?P<host>)[a-z0-9]{{3,9}}\.[a-z]{{3,7}} ",
         TAG,
+    ),
+    # Kiwi's files: time, facility and level, host, between tabs; what it received stands behind.
+    (rf"^(?P<time>{BLANKED})\t[A-Z][A-Za-z]+[0-7]?\.[A-Z][a-z]+\t(?P<host>[^\t]+)\t", TAG),
+    # A date with a blank before the time is most often the record's own: not before a program's name.
+    (
+        PRI
+        + rf"(?P<time>{BLANKED}) (?:(?P<host>[^\s:=\[,\"|<{{%]+) +)?(?P<tag>[A-Za-z_][\w./-]*)\[\d+\]: ",
+        "",
     ),
     (r"^ ?(?:\d{1,6} )?<(?P<pri>\d{1,3})>(?P<time>)(?P<host>)", TAG),
 )

@@ -1,5 +1,6 @@
 """Which format a file is in: every candidate reads a sample, and the lines that fit are counted."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ CERTAIN, GUESSED = 0.5, 0.8
 MOST_FORMATS = 4
 DEEPEST = 3
 SAYS_NOTHING = ("blank line", "comment", "blank line or comment", OTHERS_DIRECTIVE)
+SLASHED = re.compile(rb"\b\d{1,2}([/.-])\d{1,2}\1\d{2,4}\b")
 Order = Literal["dmy", "mdy"]
 
 
@@ -60,7 +62,8 @@ class Wrapped:
     def title(self) -> str:
         """Both, as a person would say it."""
         carrier = {"syslog": "syslog", "stamp": "lines with a time before them"}
-        return f"{self.inner.title} in {carrier.get(self.carrier, 'JSON')}"
+        told = "CSV" if self.carrier.startswith("csv ") else carrier.get(self.carrier, "JSON")
+        return f"{self.inner.title} in {told}"
 
     @property
     def versions(self) -> str:
@@ -229,6 +232,19 @@ def recognise(
 
     `likely`: what the source's last file was in; the others are asked only where it does not fit.
     """
+    if given.order is not None:
+        return _recognised(sample, formats, given, likely)
+    # Which comes first, day or month, is not settled yet: it must not hang on that.
+    found = _recognised(sample, formats, replace(given, order="dmy"), likely)
+    if found.format is None and SLASHED.search(sample):
+        other = _recognised(sample, formats, replace(given, order="mdy"), likely)
+        found = other if other.format is not None else found
+    return found
+
+
+def _recognised(
+    sample: bytes, formats: Sequence[Format], given: Given, likely: Format | None
+) -> Recognised:
     lines = sample.split(b"\n")[: SAMPLE_LINES + 1]
     cut = b"\n".join(lines[:SAMPLE_LINES]).rstrip(b"\n") + b"\n"
     if not cut.strip():
@@ -236,8 +252,8 @@ def recognise(
     block = Block(cut)
     count = len(block.ends)
     sampled = clean(block)
-    # Zone and order are the source's; which format it is does not hang on them.
-    given = replace(given, zone=given.zone or ZoneInfo("UTC"), order=given.order or "dmy")
+    # The zone is the source's; which format it is does not hang on it.
+    given = replace(given, zone=given.zone or ZoneInfo("UTC"))
     if likely is not None and not likely.generic:
         again = score(sampled, likely, given)
         if again.rows and not again.rejects:
