@@ -139,3 +139,13 @@ def test_records_of_a_list_are_records() -> None:
     assert isinstance(found.format, Wrapped) and found.format.name == "azure"
     parsed = found.format.parse(Block(data), GIVEN)
     assert parsed.rows["line"].to_pylist() == [0, 0, 1]
+
+
+def test_a_header_inside_syslog_is_asked_before_a_guess_without_one() -> None:
+    """One row is read either way; the header says what its columns are."""
+    names = "date time time-taken c-ip sc-status s-action sc-bytes cs-bytes cs-method cs-uri-scheme cs-host cs-uri-port cs-uri-path cs-uri-query cs-username cs-auth-group s-hierarchy s-supplier-name rs(Content-Type) cs(Referer) cs(User-Agent) sc-filter-result cs-categories x-virus-id s-ip"  # fmt: skip
+    row = r'2024-05-02 10:11:12 40 10.1.1.7 200 TCP_MISS 3400 120 GET http www.example.org 80 /a - ann EX\staff - www.example.org text/html http://www.example.net/ "Mozilla/5.0 (X)" OBSERVED "News" - 10.9.9.9'  # fmt: skip
+    lines = ["#Software: SGOS 6.5.9.8", "#Version: 1.0", "#Date: 2024-05-01 10:39:15", f"#Fields: {names}", row]  # fmt: skip
+    data = "".join(f"May  2 12:30:46 10.9.9.9 {line}\n" for line in lines).encode()
+    found = recognise(data, all_formats(), GIVEN)
+    assert found.format is not None and found.format.name == "bluecoat" and found.confidence == 1
