@@ -205,3 +205,13 @@ def test_the_format_does_not_hang_on_the_order_of_day_and_month() -> None:
     line = "5/22/2024 10:11:12 AM 0E24 PACKET  0000009AC98841A0 UDP Rcv 10.1.1.7 2de6   Q [0001   D   NOERROR] A      (3)www(7)example(3)org(0)\n"
     found = recognise(line.encode() * 3, all_formats(), GIVEN)
     assert found.format is not None and found.format.name == "windows-dns"
+
+
+def test_a_header_inside_syslog_is_asked_before_a_guess_without_one() -> None:
+    """One row is read either way; the header says what its columns are."""
+    names = "date time time-taken c-ip sc-status s-action sc-bytes cs-bytes cs-method cs-uri-scheme cs-host cs-uri-port cs-uri-path cs-uri-query cs-username cs-auth-group s-hierarchy s-supplier-name rs(Content-Type) cs(Referer) cs(User-Agent) sc-filter-result cs-categories x-virus-id s-ip"  # fmt: skip
+    row = r'2024-05-02 10:11:12 40 10.1.1.7 200 TCP_MISS 3400 120 GET http www.example.org 80 /a - ann EX\staff - www.example.org text/html http://www.example.net/ "Mozilla/5.0 (X)" OBSERVED "News" - 10.9.9.9'  # fmt: skip
+    lines = ["#Software: SGOS 6.5.9.8", "#Version: 1.0", "#Date: 2024-05-01 10:39:15", f"#Fields: {names}", row]  # fmt: skip
+    data = "".join(f"May  2 12:30:46 10.9.9.9 {line}\n" for line in lines).encode()
+    found = recognise(data, all_formats(), GIVEN)
+    assert found.format is not None and found.format.name == "bluecoat" and found.confidence == 1

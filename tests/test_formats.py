@@ -28,8 +28,9 @@ from ingest.formats import (
     times,
 )
 from ingest.formats.block import RAW, ZONELESS, Block, Given, Parsed, masked
+from ingest.formats.kin import KIN
 from ingest.formats.lines import clean
-from ingest.formats.squid import APACHE, KIN, SQUID, SQUID_COMBINED, compiled, verdict
+from ingest.formats.squid import APACHE, SQUID, SQUID_COMBINED, compiled, verdict
 
 DATA = ROOT / "tests/data/formats"
 EXAMPLES = [
@@ -78,6 +79,16 @@ GOOD: dict[Format, bytes] = {
         9
     ]: b"1786353013.209    161 10.20.1.12 TCP_MISS/200 1037 GET http://a.example/ ann D/- text/html"
     b' 120 "-" "-" "-" "-" "-" "-"',
+    KIN[
+        10
+    ]: b"2026-11-02 00:02:13 161 10.20.1.12 TCP_MISS/200 1037 GET http://a.example/ ann D/- -",
+    KIN[
+        11
+    ]: b"Mon Nov  2 00:02:13 2026 161 10.20.1.12 TCP_MISS/200 1037 GET http://a.example/ ann D/- -",
+    KIN[12]: b"1786353013.209 0 10.20.1.12 TCP_MISS/200 1037 GET http://a.example/ ann D/-",
+    KIN[
+        13
+    ]: b"1786353013.209 0 10.20.1.12 TCP_MISS/200 1037 GET http://a.example/ ann D/- - bump a.example",
     compiled(INSPECTED): b'10.20.1.22 - u013 [02/Nov/2026:00:02:13 +0000] "GET http://a.example/ '
     b'HTTP/1.1" 200 5359 "-" "x" TCP_MISS:HIER_DIRECT text/html 17320',
 }

@@ -13,8 +13,9 @@ from errors import BadConfiguration
 from ingest.formats.block import NOTHING_SAID, Block, Given, Parsed
 from ingest.formats.described import Described
 from ingest.formats.description import Description
+from ingest.formats.kin import KIN
 from ingest.formats.recognise import CERTAIN, Format, Recognised, recognise
-from ingest.formats.squid import APACHE, KIN, SQUID, SQUID_COMBINED, compiled
+from ingest.formats.squid import APACHE, SQUID, SQUID_COMBINED, compiled
 from ingest.formats.tinyproxy import TINYPROXY
 
 PRODUCTS = Path(str(files("ingest.formats"))) / "products"

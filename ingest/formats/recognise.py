@@ -311,7 +311,7 @@ def _carried(lines: Lines, formats: Sequence[Format], given: Given, best: Score 
         found = _best(inside, formats, given)
         if found is None or found.share <= CERTAIN or not found.rows:
             found = _carried(inside, formats, given, found, depth + 1)
-        if found and found.rows > (best.rows if best else 0):
+        if found and (found.rows, found.share) > ((best.rows, best.share) if best else (0, 0.0)):
             best = score(lines, Wrapped(found.format, carrier), given)
     return best
 

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import unquote
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -28,6 +29,7 @@ from ingest.formats.arrays import (
 from ingest.formats.block import NOTHING_SAID, RAW, Block, Given, Parsed, Reject
 from ingest.formats.delimited import Column, Layout, read_columns
 from ingest.formats.logformat import Logformat
+from ingest.formats.slashes import slashed
 from ingest.formats.urls import grains
 
 NATIVE = "%ts.%03tu %6tr %>a %Ss/%03>Hs %<st %rm %ru %[un %Sh/%<a %mt"
@@ -81,6 +83,19 @@ FIELDS = {
 
 HEADERS = {"referer": "referrer", "user-agent": "user_agent", **fetching.HEADERS}
 NUMBERS = ("duration_ms", "bytes_down", "bytes_up")
+UNANSWERED = ("NONE", "TAG_NONE", "ERR_")
+"""Result codes of requests that no server answered; `ERR_` is Traffic Server's."""
+
+NO_VISIT = {
+    "no request (error:…)": ("url", r"^error:"),
+    "another cache asks (ICP, HTCP)": ("method", r"^(?:ICP_QUERY|HTCP_[A-Z]+)$"),
+    "the proxy asks a filter (ICAP)": ("url", r"^icaps?://"),
+    "the cache manager": ("url", r"^cache_object:|^https?://[^/]+/squid-internal-[a-z]+/"),
+}
+"""Why lines whose columns fit are no person's request: the column that says so, and how."""
+
+ODD, ODD_PATH = b"eic", b"s"
+"""How the URLs among them begin, or their paths: no other is asked."""
 
 
 @dataclass(frozen=True)
@@ -286,24 +301,42 @@ def _set_aside(parsed: Parsed) -> Parsed:
     """Lines whose columns fit but which are no request, or have no time or URL."""
     rows = parsed.rows
     url = rows["url"].combine_chunks()
-    noise = pc.starts_with(url.dictionary, "error:").take(url.indices)
-    no_request = pc.fill_null(noise, False)
+    no_visit = _no_visits(rows, parsed.why)
     checks = (
         (pc.is_null(rows["time"]), "the time is not understood"),
         (pc.is_null(url), "no URL"),
         (pc.is_null(rows["client"]), "no client address"),
     )
-    keep = pc.invert(no_request)
+    keep = pc.invert(no_visit)
     for bad, reason in checks:
         fresh = pc.and_(keep, bad)
         if pc.any(fresh).as_py():
             numbers = rows["line"].filter(fresh).to_pylist()
             parsed.rejects += [Reject(n, reason) for n in numbers]
             keep = pc.and_(keep, pc.invert(bad))
-    parsed.why += Counter({"no request (error:…)": pc.sum(no_request).as_py() or 0})
     if not pc.all(keep).as_py():
         parsed.rows = rows.filter(keep)
     return parsed
+
+
+def _no_visits(rows: pa.Table, why: Counter[str]) -> pa.Array:
+    """Which lines are no person's request, each counted once with its reason."""
+    found = pa.array(np.zeros(rows.num_rows, bool))
+    for reason, (name, pattern) in NO_VISIT.items():
+        column = rows[name].combine_chunks()
+        words = column.dictionary
+        asked = (
+            slashed(words).oddly_begun(ODD, ODD_PATH) if name == "url" else np.arange(len(words))
+        )
+        fits = pc.match_substring_regex(words.take(pa.array(asked)), pattern)
+        if not pc.any(fits).as_py():
+            continue
+        which = np.zeros(len(words), bool)
+        which[asked] = pc.fill_null(fits, False).to_numpy(zero_copy_only=False)
+        fresh = pc.and_not(pc.fill_null(pa.array(which).take(column.indices), False), found)
+        why[reason] += pc.sum(fresh).as_py() or 0
+        found = pc.or_(found, fresh)
+    return found
 
 
 def _time(fields: dict[str, pa.Array], count: int) -> pa.Array:
@@ -376,7 +409,7 @@ def verdict(result: str | None, status: str | None) -> str:
         return "allowed" if 100 <= number < 400 else "unknown"
     if "DENIED" in result:
         return "denied"
-    if number == 0 or (result.startswith("NONE") and number >= 400):
+    if number == 0 or (result.startswith(UNANSWERED) and number >= 400):
         return "error"
     return "allowed"
 
@@ -384,17 +417,4 @@ def verdict(result: str | None, status: str | None) -> str:
 SQUID = Squid("squid", "Squid native", NATIVE)
 SQUID_COMBINED = Squid("combined", "Squid combined", COMBINED)
 APACHE = Squid("combined", "Apache combined", APACHE_COMBINED, "Apache httpd 2.x")
-CLF = '%>a %ui %un [%tl] "%rm %ru HTTP/%rv" %>Hs %<st'
-KIN = (
-    Logformat("squid", "Squid native with request and reply headers", NATIVE.replace("%[un", "%un") + " [%>h] [%<h]"),
-    Logformat("squid", "Squid native with referer and agent", NATIVE.replace("%[un", "%un") + ' "%{Referer}>h" "%{User-Agent}>h"'),
-    Logformat("squid", "Squid native with a time in words", "%{%Y-%m-%dT%H:%M:%S}tl.%03tu %6tr %>a %Ss/%03>Hs %<st %rm %ru %un %Sh/%<a %mt"),
-    Logformat("squid", "Squid native with common's time", "%tl %6tr %>a %Ss/%03>Hs %<st %rm %ru %un %Sh/%<a %mt"),
-    Logformat("squid", "Squid referrer", "%ts.%03tu %>a %{Referer}>h %ru"),
-    Logformat("combined", "Squid common", CLF + " %Ss:%Sh"),
-    Logformat("combined", "Squid combined, any names", CLF + ' "%{Referer}>h" "%{User-Agent}>h" %Ss:%Sh'),
-    Logformat("combined", "Apache combined with virtual hosts", "%V:%lp " + CLF + ' "%{Referer}>h" "%{User-Agent}>h"', "Apache httpd 2.x"),
-    Logformat("combined", "common log format", CLF, "Apache httpd, tinyproxy and others"),
-    Squid("squid", "Squid native with what the browser says", FAIRWATCH),
-)  # fmt: skip
-__all__ = ["APACHE", "KIN", "SQUID", "SQUID_COMBINED", "TEXT", "Squid", "compiled"]
+__all__ = ["APACHE", "SQUID", "SQUID_COMBINED", "TEXT", "Squid", "compiled"]

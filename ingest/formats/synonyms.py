@@ -22,6 +22,8 @@ ZONES = ("tz", "timezone", "time_zone", "tz_offset", "utc_offset", "devTimeZone"
 CUSTOM = [f"{kind}{n}" for kind in ("cs", "cn", "c6a", "flexString", "deviceCustomString") for n in range(1, 7)]  # fmt: skip
 """CEF's columns whose meaning stands beside them: `cs1Label=User Name cs1=ann`."""
 MOST_LABELS = 20
+RESULT = r"^(TCP_DENIED|(?:TCP|NONE|TAG)_[A-Z])"
+RESULTS: dict[str, Verdict] = {"tcp_denied": "denied", "*": "allowed"}
 YES, NO = ("true", "yes", "1"), ("false", "no", "0")
 LISTED = {"allowed": "allowed", "denied": "denied"}
 NUMBERED: dict[str, Verdict] = {"1": "allowed", "2": "denied"}
@@ -53,6 +55,7 @@ class Synonyms(BaseModel):
     date: list[str]
     clock: list[str]
     verdict: list[str]
+    results: list[str]
     blocked: list[str]
     listed: list[str]
     numbered: list[str]
@@ -160,6 +163,7 @@ def _judges(known: Synonyms, there: Mapping[str, list[str]]) -> list[Judge]:
     # `action=close utmaction=block`: what any of them stopped was stopped.
     made = [Judge(from_=names, words=denied)] if names else []
     made += [Judge(from_=names, words=known.words)] if names else []
+    made += [Judge(from_=[n], words=RESULTS, match=RESULT) for n in _found(known.results, there)]
     made += [Judge(from_=[n], words=stopped) for n in _found(known.blocked, there)]
     made += [Judge(from_=[n], words=NUMBERED) for n in _found(known.numbered, there)]
     made += [
