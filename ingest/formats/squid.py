@@ -90,12 +90,11 @@ NO_VISIT = {
     "no request (error:…)": ("url", r"^error:"),
     "another cache asks (ICP, HTCP)": ("method", r"^(?:ICP_QUERY|HTCP_[A-Z]+)$"),
     "the proxy asks a filter (ICAP)": ("url", r"^icaps?://"),
-    "the cache manager": ("url", r"^cache_object:|^https?://[^/]+/squid-internal-[a-z]+/"),
 }
 """Why lines whose columns fit are no person's request: the column that says so, and how."""
 
-ODD, ODD_PATH = b"eic", b"s"
-"""How the URLs among them begin, or their paths: no other is asked."""
+ODD = b"ei"
+"""How the URLs among them begin: no other is asked."""
 
 
 @dataclass(frozen=True)
@@ -325,9 +324,7 @@ def _no_visits(rows: pa.Table, why: Counter[str]) -> pa.Array:
     for reason, (name, pattern) in NO_VISIT.items():
         column = rows[name].combine_chunks()
         words = column.dictionary
-        asked = (
-            slashed(words).oddly_begun(ODD, ODD_PATH) if name == "url" else np.arange(len(words))
-        )
+        asked = slashed(words).begun(ODD) if name == "url" else np.arange(len(words))
         fits = pc.match_substring_regex(words.take(pa.array(asked)), pattern)
         if not pc.any(fits).as_py():
             continue
