@@ -33,15 +33,21 @@ def in_order(first: datetime, last: datetime) -> None:
         )
 
 
-def looking(ws: Workspace, what: str, first: datetime, last: datetime, reason: str) -> None:
+def asked(site: Path | None, what: str, first: datetime, last: datetime, reason: str) -> Workspace:
+    """The site, for days that can be asked for, once the ledger says that they are looked at and why."""
+    in_order(first, last)
+    ws = derived(site)
     look(ws, {"what": what, "reason": reason, "first_day": f"{first:%Y-%m-%d}", "last_day": f"{last:%Y-%m-%d}"})  # fmt: skip
+    return ws
 
 
 def last_week(ws: Workspace) -> Week:
+    """The last whole week, by the site's own clock."""
     return Week.of(place.now().astimezone(ws.settings.zone).date()).before(1)
 
 
 def week_of(text: str) -> Week:
+    """A week named at the terminal."""
     try:
         week = Week.parse(text)
     except ValueError:
@@ -52,5 +58,6 @@ def week_of(text: str) -> Week:
 
 
 def weeks(first: date, last: date) -> set[str]:
+    """The weeks that days from one to the other lie in."""
     days = range(first.toordinal(), last.toordinal() + 1)
     return {str(Week.of(date.fromordinal(d))) for d in days}

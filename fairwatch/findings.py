@@ -10,7 +10,7 @@ from analytics.finding import Finding
 from analytics.record import remember, standing
 from errors import WrongUsage
 from fairwatch import place, show
-from fairwatch.days import derived, in_order, looking, weeks
+from fairwatch.days import asked, weeks
 from fairwatch.options import ROUTINE, AsJson, Site, Why, answer, look, opened
 from fairwatch.program import Commands
 from reports.reviews import Act, Listed, Standing, listed, review, standings, with_standing
@@ -41,9 +41,7 @@ def findings_(
         return
     if first is None or last is None:
         raise WrongUsage(f"Missing option '{'--from' if first is None else '--to'}'.")
-    in_order(first, last)
-    ws = derived(site)
-    looking(ws, "findings", first, last, reason)
+    ws = asked(site, "findings", first, last, reason)
     found = standing(ws, first.date(), last.date(), place.now())
     with ws.alone():
         remember(ws, found.found, weeks(first.date(), last.date()), place.now())

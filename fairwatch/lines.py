@@ -8,7 +8,7 @@ from analytics.people import EventRow, log_lines
 from analytics.questions import TallySum, tally_sums
 from errors import WrongUsage
 from fairwatch import show
-from fairwatch.days import derived, in_order, looking
+from fairwatch.days import asked, derived, in_order
 from fairwatch.options import AsCsv, AsJson, From, Site, To, answer
 from fairwatch.program import Commands
 
@@ -38,11 +38,9 @@ def lines(
     site: Site = None,
 ) -> None:
     """The stored lines of one person that name a listed service, each with its class and rule."""
-    in_order(first, last)
     if not reason.strip():
         raise WrongUsage("--reason is empty: say why this person's lines are opened.")
-    ws = derived(site)
-    looking(ws, f"lines of {person}", first, last, reason)
+    ws = asked(site, f"lines of {person}", first, last, reason)
     answer("Lines", EventRow, log_lines(ws, first.date(), last.date(), person), csv_, json_)
 
 

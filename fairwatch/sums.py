@@ -13,7 +13,7 @@ from analytics.people import ActivityRow, UsageRow, activity, usage
 from analytics.questions import feed_gaps
 from analytics.rivals import RULES, RivalRow
 from fairwatch import place, show
-from fairwatch.days import derived, in_order, looking
+from fairwatch.days import asked
 from fairwatch.options import ROUTINE, AsCsv, AsJson, From, Site, To, Why, answer
 from fairwatch.program import Commands
 
@@ -32,9 +32,7 @@ def activity_(
     site: Site = None,
 ) -> None:
     """Intervals of active use."""
-    in_order(first, last)
-    ws = derived(site)
-    looking(ws, "activity", first, last, reason)
+    ws = asked(site, "activity", first, last, reason)
     found = activity(ws, first.date(), last.date())
     answer("Activity", ActivityRow, found, csv_, json_)
 
@@ -51,9 +49,7 @@ def usage_(
     site: Site = None,
 ) -> None:
     """Sums a person, day and category; a day with a feed gap has empty numbers."""
-    in_order(first, last)
-    ws = derived(site)
-    looking(ws, "usage", first, last, reason)
+    ws = asked(site, "usage", first, last, reason)
     gaps = feed_gaps(ws, first.date(), last.date(), place.now())
     found = usage(ws, first.date(), last.date(), gaps)
     if rivals:
