@@ -15,6 +15,7 @@ from ingest.formats.arrays import TEXT, codes_of, codes_to_text, constant, encod
 from ingest.formats.block import Parsed, Reject
 from ingest.formats.slashes import Slashed, slashed
 from ingest.identity import Identities
+from ingest.known_words import known_media_type, known_method
 from ingest.leases import NOBODY, Owners
 from ingest.paths import LONGEST, ROLES, bare, path_roles
 from ingest.persons import Persons
@@ -24,79 +25,6 @@ from subjects import Erased
 
 DAY_MS = 86_400_000
 SEARCH = "search"
-METHODS = frozenset(
-    [
-        "GET",
-        "HEAD",
-        "POST",
-        "PUT",
-        "DELETE",
-        "CONNECT",
-        "OPTIONS",
-        "TRACE",
-        "PATCH",
-        "PROPFIND",
-        "PROPPATCH",
-        "MKCOL",
-        "COPY",
-        "MOVE",
-        "LOCK",
-        "UNLOCK",
-        "REPORT",
-        "SEARCH",
-        "PURGE",
-    ]
-)
-MEDIA_TYPE = re.compile(
-    r"^(application|audio|font|image|message|model|multipart|text|video)/([\w.+-]{1,100})", re.ASCII
-)
-SUBTYPES = frozenset(
-    [
-        "aac",
-        "avif",
-        "css",
-        "csv",
-        "ecmascript",
-        "event-stream",
-        "form-data",
-        "gif",
-        "grpc",
-        "html",
-        "javascript",
-        "jpeg",
-        "json",
-        "ld+json",
-        "manifest+json",
-        "mp2t",
-        "mp4",
-        "mpeg",
-        "octet-stream",
-        "ogg",
-        "otf",
-        "pdf",
-        "plain",
-        "png",
-        "protobuf",
-        "svg+xml",
-        "ttf",
-        "vnd.apple.mpegurl",
-        "wasm",
-        "webm",
-        "webp",
-        "woff",
-        "woff2",
-        "x-icon",
-        "x-javascript",
-        "x-mpegurl",
-        "x-protobuf",
-        "x-www-form-urlencoded",
-        "xhtml+xml",
-        "xml",
-        "zip",
-    ]
-)
-"""Subtypes kept by name; a server may write anything here, a host name included."""
-
 HOST_PORT = re.compile(r"^(?:[^@]*@)?(\[[0-9a-fA-F:.%]+\]|[^:\[\]]*)(?::(\d{1,5}))?$")
 
 
@@ -180,14 +108,14 @@ class Enricher:
             "user": encoded(rows["user"]),
             "identity": constant(None, count),
             "client": self._clients(encoded(rows["client"])),
-            "method": text_of(encoded(rows["method"]), _method),
+            "method": text_of(encoded(rows["method"]), known_method),
             "status": rows["status"],
             "verdict": encoded(rows["verdict"]),
             **self._places(classifier, encoded(rows["url"]), encoded(rows["device_category"])),
             "referrer": text_of(
                 encoded(rows["referrer"]), lambda r: _referrer(classifier, method, r)
             ),
-            "content_type": text_of(encoded(rows["content_type"]), _media_type),
+            "content_type": text_of(encoded(rows["content_type"]), known_media_type),
             "grain": encoded(rows["grain"]),
             "fetch": encoded(rows["fetch"]),
             "fetch_site": encoded(rows["fetch_site"]),
@@ -400,17 +328,6 @@ def host_of(authority: str) -> tuple[str | None, int | None]:
         return None, None
     host = match[1].strip("[]").rstrip(".").lower()
     return host or None, int(match[2]) if match[2] else None
-
-
-def _method(method: str) -> str:
-    return method if method in METHODS else "OTHER"
-
-
-def _media_type(text: str) -> str | None:
-    match = MEDIA_TYPE.match(text.lower())
-    if not match:
-        return None
-    return match[0] if match[2] in SUBTYPES else f"{match[1]}/{OTHER}"
 
 
 __all__ = ["TEXT", "Enriched", "Enricher", "host_of"]
