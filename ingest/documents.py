@@ -1,13 +1,14 @@
 """Logs that are JSON over several lines: read as they unfold, handed on as one line a record.
 
-Of an HTTP Archive one small line an entry; of a list of objects, or of objects written over several
-lines, each object as it is, and each of those in a list that an interface answers with. Bodies, cookies and headers never leave this module; what an entry may cost is bounded, however long
+Of an HTTP Archive one small line an entry, without its bodies, cookies and headers. Of a list of
+objects, of objects written over several lines, and of the lists that interfaces answer with, each
+object as it is, but for the inside of overlong texts. What a record may cost is bounded, however long
 its texts and however deep its nesting.
 """
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ import ijson
 import orjson
 
 from ingest.formats import fetching
+from ingest.formats.carriers import LISTS
 
 SNIFFED = 4096
 DEEPEST = 64
@@ -31,13 +33,6 @@ WANTED = frozenset(
     }
 )  # fmt: skip
 RECORDS = re.compile(rb"^(?:\xef\xbb\xbf)?\s*(?:\[\s*\{|\{[ \t]*\r?\n)")
-LISTS = frozenset(
-    {
-        "records", "Records", "logEvents", "events", "Events", "value", "logs", "entries", "data",
-        "results", "items", "queries", "hits.hits", "response.entries", "body.queries",
-    }
-)  # fmt: skip
-"""Where an interface's answer holds its records."""
 MOST_VALUES = 20_000
 STRUCTURE = frozenset({"map_key", "start_map", "end_map", "start_array", "end_array"})
 HEADERS = {"referer": "referrer", "user-agent": "user_agent", "x-forwarded-for": "forwarded", "x-client-ip": "forwarded", **fetching.HEADERS}  # fmt: skip
@@ -57,7 +52,7 @@ def is_document(sample: bytes) -> bool:
 
 def lines_of(start: bytes, source: "Source", limit: int) -> "Unfolding":
     """The lines of a document that begins with `start` and may have `limit` bytes."""
-    return (EntryLines if HAR.match(start[:SNIFFED]) else RecordLines)(source, limit)
+    return Unfolding(source, limit, _entries if HAR.match(start[:SNIFFED]) else _records)
 
 
 class Damaged(OSError):
@@ -67,12 +62,12 @@ class Damaged(OSError):
 class Unfolding:
     """A document's records as lines of JSON, read like a file; raises Damaged, after what was whole.
 
-    `limit`: how many bytes the document may have.
+    `limit`: how many bytes the document may have; `unfold`: its records, as they come.
     """
 
-    def __init__(self, source: Source, limit: int) -> None:
+    def __init__(self, source: Source, limit: int, unfold: "Unfold") -> None:
         self._source = source
-        self._lines = self._entries(_Shortened(source, limit))
+        self._lines = unfold(_Shortened(source, limit))
         self._left = b""
         self._damage: Damaged | None = None
 
@@ -103,27 +98,22 @@ class Unfolding:
         """Let go of the file."""
         self._source.close()
 
-    def _entries(self, source: "_Shortened") -> Iterator[bytes]:
-        raise NotImplementedError
 
-
-class EntryLines(Unfolding):
+def _entries(source: "_Shortened") -> Iterator[bytes]:
     """The entries of an HTTP Archive."""
-
-    def _entries(self, source: "_Shortened") -> Iterator[bytes]:
-        path: list[str] = []  # the keys that lead to where the reader stands; [] for arrays
-        one: dict[str, Any] = {}
-        header: dict[str, str] = {}
-        for event, value in ijson.basic_parse(source, buf_size=CHUNK, use_float=True):
-            _step(path, event, value)
-            if event == "end_map" and _is_entry(path):
-                yield orjson.dumps(one) + b"\n"
-                one = {}
-            elif event in ("end_map", "end_array") and header:
-                _take_header(one, header)
-                header = {}
-            elif event not in STRUCTURE and path[:2] == ["log", "entries"] and len(path) > 3:
-                _take(one, header, path[3:], value)
+    path: list[str] = []  # the keys that lead to where the reader stands; [] for arrays
+    one: dict[str, Any] = {}
+    header: dict[str, str] = {}
+    for event, value in ijson.basic_parse(source, buf_size=CHUNK, use_float=True):
+        _step(path, event, value)
+        if event == "end_map" and _is_entry(path):
+            yield orjson.dumps(one) + b"\n"
+            one = {}
+        elif event in ("end_map", "end_array") and header:
+            _take_header(one, header)
+            header = {}
+        elif event not in STRUCTURE and path[:2] == ["log", "entries"] and len(path) > 3:
+            _take(one, header, path[3:], value)
 
 
 def _is_entry(path: list[str]) -> bool:
@@ -145,26 +135,24 @@ def _take_header(one: dict[str, Any], header: dict[str, str]) -> None:
         one.setdefault(name, header["value"])
 
 
-class RecordLines(Unfolding):
+def _records(source: "_Shortened") -> Iterator[bytes]:
     """The objects of lists, and objects written over several lines."""
-
-    def _entries(self, source: "_Shortened") -> Iterator[bytes]:
-        path: list[str] = []
-        depth = 0  # of the record under way: 0 where none is
-        record, outer = _Record(), _Record()
-        for event, value in ijson.basic_parse(source, buf_size=CHUNK, multiple_values=True):
-            if not depth and event == "start_map" and _begins(path):
-                record, depth = _Record(), len(path) + 1
-                outer.holds |= len(path) > 1
-            (record if depth else outer).take(event, value)
-            _step(path, event, value)
-            if depth > len(path):
-                depth = 0
-                yield record.line()
-            elif not path:
-                if event == "end_map" and not outer.holds:
-                    yield outer.line()
-                outer = _Record()
+    path: list[str] = []
+    depth = 0  # of the record under way: 0 where none is
+    record, outer = _Record(), _Record()
+    for event, value in ijson.basic_parse(source, buf_size=CHUNK, multiple_values=True):
+        if not depth and event == "start_map" and _begins(path):
+            record, depth = _Record(), len(path) + 1
+            outer.holds |= len(path) > 1
+        (record if depth else outer).take(event, value)
+        _step(path, event, value)
+        if depth > len(path):
+            depth = 0
+            yield record.line()
+        elif not path:
+            if event == "end_map" and not outer.holds:
+                yield outer.line()
+            outer = _Record()
 
 
 def _step(path: list[str], event: str, value: Any) -> None:
@@ -272,3 +260,6 @@ def _whole(text: bytes) -> bytes:
         return text
     units = UNITS.match(text[:LONGEST_TEXT])
     return (units[0] if units else b"").decode("utf-8", "ignore").encode()
+
+
+Unfold = Callable[[_Shortened], Iterator[bytes]]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from errors import UnreadableInput
 from fairwatch import check
-from ingest.documents import LONGEST_TEXT, Damaged, EntryLines, is_document, lines_of
+from ingest.documents import LONGEST_TEXT, Damaged, is_document, lines_of
 from ingest.formats import all_formats
 from ingest.streams import Stream
 
@@ -54,7 +54,7 @@ def lines(data: bytes, size: int = 1000) -> list[dict[str, Any]]:
 
 
 def read(data: bytes, size: int = 1000) -> Iterator[bytes]:
-    source = EntryLines(BytesIO(data), 1 << 30)
+    source = lines_of(b'{"log":{', BytesIO(data), 1 << 30)
     while piece := source.read(size):
         yield piece
 
@@ -95,7 +95,7 @@ def test_depth_and_length_are_bounded() -> None:
     with pytest.raises(Damaged, match="nested"):
         list(read(deep))
     with pytest.raises(Damaged, match="longer"):
-        EntryLines(BytesIO(har(entry(1))), 10).read(100)
+        lines_of(b'{"log":{', BytesIO(har(entry(1))), 10).read(100)
 
 
 class Endless:
@@ -119,7 +119,7 @@ class Endless:
 def test_a_body_is_never_held() -> None:
     tracemalloc.start()
     with pytest.raises(Damaged):
-        source = EntryLines(Endless(64 << 20), 1 << 30)
+        source = lines_of(b'{"log":{', Endless(64 << 20), 1 << 30)
         while source.read(1000):
             pass
     peak = tracemalloc.get_traced_memory()[1]
