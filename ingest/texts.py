@@ -14,7 +14,7 @@ Hashes = npt.NDArray[np.uint64]
 LONGEST = 256
 """Bytes of a text that is remembered; what is longer is met anew each time."""
 
-PROBES = 32
+PROBES = 64
 """Places looked at for a text. One that finds none free is not remembered: whoever could make many texts
 of one hash would otherwise make the table grow without end."""
 

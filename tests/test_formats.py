@@ -30,7 +30,8 @@ from ingest.formats import (
 from ingest.formats.block import RAW, ZONELESS, Block, Given, Parsed, masked
 from ingest.formats.kin import KIN
 from ingest.formats.lines import clean
-from ingest.formats.squid import APACHE, SQUID, SQUID_COMBINED, compiled, verdict
+from ingest.formats.results import verdict
+from ingest.formats.squid import APACHE, SQUID, SQUID_COMBINED, compiled
 
 DATA = ROOT / "tests/data/formats"
 EXAMPLES = [

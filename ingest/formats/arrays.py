@@ -58,6 +58,25 @@ def absent(column: pa.DictionaryArray, *words: str) -> pa.DictionaryArray:
     return codes_to_text(column.indices, values)
 
 
+def distinct(
+    columns: Sequence[pa.DictionaryArray],
+) -> tuple[pa.Array, list[tuple[str | None, ...]]]:
+    """Each row's number in a list of the distinct combinations of values."""
+    index = pa.array(np.zeros(len(columns[0]), np.int64))
+    texts: list[list[str | None]] = []
+    codes: list[Any] = []
+    for column in columns:
+        texts.append([*column.dictionary.to_pylist(), None])
+        width = len(texts[-1])
+        own = pc.fill_null(column.indices.cast(pa.int64()), width - 1)
+        pair = pc.add(pc.multiply(index, width), own).dictionary_encode()
+        before, last = np.divmod(pair.dictionary.to_numpy(), width)
+        codes = [*(one[before] for one in codes), last]
+        index = pair.indices.cast(pa.int64())
+    named = zip(texts, codes, strict=True)
+    return index, [*zip(*(map(some.__getitem__, at.tolist()) for some, at in named), strict=True)]
+
+
 def codes_of(column: pa.DictionaryArray) -> pa.Array:
     """Its indices as wide numbers, with one beyond the dictionary for null."""
     codes = column.indices

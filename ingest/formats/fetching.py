@@ -7,10 +7,9 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest.formats.arrays import codes_to_text, constant
+from ingest.formats.arrays import codes_to_text, constant, distinct
 from ingest.formats.description import Layout, Take
 from ingest.formats.lines import coded
-from ingest.formats.urls import distinct
 
 TARGETS = ("fetch_dest", "fetch_mode", "fetch_site", "fetch_user", "fetch_purpose")
 """Fields of a description, in the order `spoken` takes them."""

@@ -29,6 +29,7 @@ from ingest.formats.arrays import (
 from ingest.formats.block import NOTHING_SAID, RAW, Block, Given, Parsed, Reject
 from ingest.formats.delimited import Column, Layout, read_columns
 from ingest.formats.logformat import Logformat
+from ingest.formats.results import verdict, verdicts
 from ingest.formats.slashes import slashed
 from ingest.formats.urls import grains
 
@@ -83,9 +84,6 @@ FIELDS = {
 
 HEADERS = {"referer": "referrer", "user-agent": "user_agent", **fetching.HEADERS}
 NUMBERS = ("duration_ms", "bytes_down", "bytes_up")
-UNANSWERED = ("NONE", "TAG_NONE", "ERR_")
-"""Result codes of requests that no server answered; `ERR_` is Traffic Server's."""
-
 NO_VISIT = {
     "no request (error:…)": ("url", r"^error:"),
     "another cache asks (ICP, HTCP)": ("method", r"^(?:ICP_QUERY|HTCP_[A-Z]+)$"),
@@ -276,7 +274,7 @@ def rows_of(
     made["verdict"] = (
         fields["verdict"]
         if "verdict" in fields
-        else _verdicts(result, fields.get("status", constant(None, count)))
+        else verdicts(result, fields.get("status", constant(None, count)))
     )
     for name in NUMBERS:
         column = fields.get(name, pa.nulls(count, pa.int64()))
@@ -377,38 +375,6 @@ def _number(text: str) -> float | None:
 def _no_zero(status: pa.Array) -> pa.Array:
     """Status 000 means that no reply was sent; it is no number."""
     return pc.if_else(pc.greater(status, 0), status, pa.scalar(None, pa.int16()))
-
-
-def _verdicts(result: pa.DictionaryArray, status: pa.DictionaryArray) -> pa.DictionaryArray:
-    """What the proxy did, from each distinct pair of result code and status."""
-    results = result.dictionary.to_pylist()
-    statuses = status.dictionary.to_pylist()
-    width = len(statuses) + 1
-    code = pc.add(
-        pc.multiply(pc.fill_null(result.indices, len(results)).cast(pa.int64()), width),
-        pc.fill_null(status.indices, len(statuses)).cast(pa.int64()),
-    )
-    pairs = code.dictionary_encode()
-    known = [*results, None], [*statuses, None]
-    values: list[str | None] = [
-        verdict(known[0][pair // width], known[1][pair % width])
-        for pair in pairs.dictionary.to_pylist()
-    ]
-    return codes_to_text(pairs.indices, values)
-
-
-def verdict(result: str | None, status: str | None) -> str:
-    """allowed, denied, auth, error or unknown; a 407 asks for a password and denies nothing."""
-    number = _integer(status or "") or 0
-    if number == 407:
-        return "auth"
-    if result is None:
-        return "allowed" if 100 <= number < 400 else "unknown"
-    if "DENIED" in result:
-        return "denied"
-    if number == 0 or (result.startswith(UNANSWERED) and number >= 400):
-        return "error"
-    return "allowed"
 
 
 SQUID = Squid("squid", "Squid native", NATIVE)

@@ -1,15 +1,13 @@
 """The URL of a request, whole or in the pieces a log has it in."""
 
 import re
-from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest.formats.arrays import codes_of, codes_to_text, constant, text_of
-from ingest.formats.block import IntArray
+from ingest.formats.arrays import codes_of, codes_to_text, constant, distinct, text_of
 from ingest.formats.lines import coded
 from ingest.formats.slashes import slashed
 
@@ -95,25 +93,6 @@ def _whole(
     bare = pc.if_else(same, pa.scalar(None, pa.string()), named.cast(pa.string()))
     with_scheme = pc.binary_join_element_wise(scheme.cast(pa.string()), "://", bare, "")
     return pc.coalesce(schemed, with_scheme, rooted(coded(bare)).cast(pa.string()))
-
-
-def distinct(
-    columns: Sequence[pa.DictionaryArray],
-) -> tuple[pa.Array, list[tuple[str | None, ...]]]:
-    """Each row's number in a list of the distinct combinations of values."""
-    index = pa.array(np.zeros(len(columns[0]), np.int64))
-    texts: list[list[str | None]] = []
-    codes: list[IntArray] = []
-    for column in columns:
-        texts.append([*column.dictionary.to_pylist(), None])
-        width = len(texts[-1])
-        own = pc.fill_null(column.indices.cast(pa.int64()), width - 1)
-        pair = pc.add(pc.multiply(index, width), own).dictionary_encode()
-        before, last = np.divmod(pair.dictionary.to_numpy(), width)
-        codes = [*(one[before] for one in codes), last]
-        index = pair.indices.cast(pa.int64())
-    named = zip(texts, codes, strict=True)
-    return index, [*zip(*(map(some.__getitem__, at.tolist()) for some, at in named), strict=True)]
 
 
 def rooted(url: pa.DictionaryArray) -> pa.DictionaryArray:
