@@ -221,7 +221,7 @@ def rows(ws: Workspace, part: Part, dataset: Dataset, span: Span) -> Iterator[pa
     with ws.keys.open(ws.folder / part.path) as file:
         for group in range(file.num_row_groups):
             if _may_name(file, group, span.person):
-                table = whole(file.read_row_group(group, use_threads=False), dataset)
+                table = dataset.whole(file.read_row_group(group, use_threads=False))
                 mine = chosen(table, span.mask(table, dataset))
                 if mine.num_rows:
                     yield mine
@@ -240,17 +240,6 @@ def chosen(table: pa.Table, mask: pa.Array | pa.ChunkedArray) -> pa.Table:
 def count(ws: Workspace, part: Part, dataset: Dataset, span: Span) -> int:
     """How many rows of the span a partition holds."""
     return sum(table.num_rows for table in rows(ws, part, dataset, span))
-
-
-def whole(table: pa.Table, dataset: Dataset) -> pa.Table:
-    """A row group in the dataset's schema; columns a part has not got are null."""
-    if table.schema.names == dataset.schema.names:
-        return table
-    columns = [
-        table[f.name] if f.name in table.schema.names else pa.nulls(table.num_rows, f.type)
-        for f in dataset.schema
-    ]
-    return pa.table(columns, schema=dataset.schema)
 
 
 def _may_name(file: pq.ParquetFile, group: int, person: str) -> bool:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from ingest.order import in_order
 from lake.catalogue import Part
-from lake.datasets import EVENTS, REJECTS
+from lake.datasets import EVENTS, REJECTS, Dataset
 from lake.days import day_of
 from lake.keys import DayKeys
 from lake.write import GROUP_ROWS, PartWriter, instant
@@ -26,7 +26,7 @@ class Buffers:
         self._commit = 0
         self._held: dict[int, list[pa.Table]] = {}
         self._rows: dict[int, int] = {}
-        self._writers: dict[int, PartWriter] = {}
+        self._writers: dict[int, list[PartWriter]] = {}
         self._rejects: dict[date, list[dict[str, Any]]] = {}
         self._reject_writers: dict[date, PartWriter] = {}
         # One thread, so that groups are written in their order; parsing goes on meanwhile.
@@ -57,7 +57,7 @@ class Buffers:
         self._wait()
         for when in sorted(self._rejects):
             self._flush_rejects(when)
-        writers = [*self._writers.values(), *self._reject_writers.values()]
+        writers = self._open()
         parts = [writer.close(made_from) for writer in writers]
         for writer in writers:
             writer.move()
@@ -68,18 +68,35 @@ class Buffers:
     def abandon(self) -> None:
         """Drop everything not committed."""
         self._pool.shutdown(cancel_futures=True)
-        for writer in [*self._writers.values(), *self._reject_writers.values()]:
+        for writer in self._open():
             writer.abandon()
+
+    def _open(self) -> list[PartWriter]:
+        events = [writer for some in self._writers.values() for writer in some]
+        return [*events, *self._reject_writers.values()]
 
     def _flush(self, day: int) -> None:
         self._rows.pop(day, None)
         if day not in self._held:
             return
-        if day not in self._writers:
-            self._writers[day] = self._writer(EVENTS.name, day_of(day))
+        pieces = self._held.pop(day)
+        writer = self._taking(day, EVENTS.said(pieces))
         # Never more than one group on its way: memory is bounded, and a full disk is told here.
         self._wait()
-        self._writing = self._pool.submit(_write, self._writers[day], self._held.pop(day))
+        self._writing = self._pool.submit(_write, writer, pieces)
+
+    def _taking(self, day: int, said: pa.Schema) -> PartWriter:
+        """The partition of a day whose columns these rows fit into; one of their own where none does.
+
+        What no row says is not written: each column costs time and room, and a product has but some.
+        """
+        there = self._writers.setdefault(day, [])
+        for writer in there:
+            if writer.takes(said):
+                return writer
+        # After the first of a commit the differences are few; the second takes whatever comes.
+        there.append(self._writer(EVENTS, day_of(day), len(there), None if there else said))
+        return there[-1]
 
     def _wait(self) -> None:
         """Until the group under way is written; raises what its writing raised."""
@@ -90,17 +107,19 @@ class Buffers:
     def _flush_rejects(self, day: date) -> None:
         rows = self._rejects.pop(day, [])
         if day not in self._reject_writers:
-            self._reject_writers[day] = self._writer(REJECTS.name, day)
+            self._reject_writers[day] = self._writer(REJECTS, day)
         self._reject_writers[day].write(pa.Table.from_pylist(rows, schema=REJECTS.schema))
 
-    def _writer(self, dataset: str, day: date) -> PartWriter:
-        declared = EVENTS if dataset == EVENTS.name else REJECTS
-        name = f"{self._name}-{self._commit:04d}"
-        return PartWriter(self._site, declared, day, name, self._keys)
+    def _writer(
+        self, dataset: Dataset, day: date, number: int = 0, schema: pa.Schema | None = None
+    ) -> PartWriter:
+        name = f"{self._name}-{self._commit:04d}" + (f"-{number}" if number else "")
+        return PartWriter(self._site, dataset, day, name, self._keys, schema=schema)
 
 
 def _write(writer: PartWriter, pieces: list[pa.Table]) -> None:
     """Pieces of a day as one sorted row group."""
+    pieces[:] = [piece.select(writer.schema.names) for piece in pieces]
     writer.write(in_order(_together(pieces)))
 
 

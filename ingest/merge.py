@@ -44,7 +44,7 @@ def _merge(
     name = Path(max(p.path for p in parts)).stem
     writer = PartWriter(ws.folder, dataset, day, f"{name}-merged", ws.keys)
     try:
-        for table in _groups(ws, parts):
+        for table in _groups(ws, dataset, parts):
             writer.write(in_order(table) if dataset is EVENTS else table)
         made = writer.close(f"{len(parts)} parts")
         if made.rows != sum(p.rows for p in parts):
@@ -69,13 +69,13 @@ def _merge(
         remove(ws.folder / part.path)
 
 
-def _groups(ws: Workspace, parts: Sequence[Part]) -> Iterator[pa.Table]:
+def _groups(ws: Workspace, dataset: Dataset, parts: Sequence[Part]) -> Iterator[pa.Table]:
     """The rows of all parts, as many at a time as a row group holds."""
     held: list[pa.Table] = []
     for part in parts:
         with ws.keys.open(ws.folder / part.path) as file:
             for number in range(file.num_row_groups):
-                held.append(file.read_row_group(number, use_threads=False))
+                held.append(dataset.whole(file.read_row_group(number, use_threads=False)))
                 if sum(t.num_rows for t in held) >= GROUP_ROWS:
                     yield _one(held)
                     held = []

@@ -1,5 +1,6 @@
 """DATASETS: the tables of the lake, declared once; what writes, asks, purges and proves walks them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,6 +26,31 @@ class Dataset:
     sort: tuple[str, ...]
     personal: tuple[str, ...]
     holds: str
+
+    def whole(self, table: pa.Table) -> pa.Table:
+        """Rows of a partition in the dataset's schema; columns the partition has not got are null."""
+        there = {*table.schema.names}
+        columns = [
+            table[f.name] if f.name in there else pa.nulls(table.num_rows, f.type)
+            for f in self.schema
+        ]
+        return pa.table(columns, schema=self.schema)
+
+    def said(self, tables: Sequence[pa.Table]) -> pa.Schema:
+        """The schema as narrow as these rows are: without what none of them says, and without place for
+        nulls where there are none. What rows are sorted by stays."""
+        fields = []
+        for one in self.schema:
+            columns = [table[one.name] for table in tables]
+            if one.name in self.sort or any(c.null_count < len(c) for c in columns):
+                fields.append(one.with_nullable(any(map(_has_null, columns))))
+        return pa.schema(fields)
+
+
+def _has_null(column: pa.ChunkedArray) -> bool:
+    """Whether a row has nothing: its code, or the word its code stands for."""
+    words = [c.dictionary for c in column.chunks if pa.types.is_dictionary(column.type)]
+    return bool(column.null_count or any(some.null_count for some in words))
 
 
 EVENTS = Dataset(

@@ -41,30 +41,33 @@ class PartWriter:
         *,
         folder: str | None = None,
         seal: Seal | None = None,
+        schema: pa.Schema | None = None,
     ) -> None:
-        """`folder`: else the dataset's and day's in the lake; `seal`: else the day's newest key."""
+        """`folder`: else the dataset's and day's in the lake; `seal`: else the day's newest key;
+        `schema`: as narrow as the rows are (`Dataset.said`), else the dataset's."""
         self.dataset = dataset
         self.day = day
         self.path = f"{folder or f'lake/{dataset.name}/{day.isoformat()}'}/{name}.parquet"
         self._site = site
         self.temporary = site / "work" / f"{self.path.replace('/', '-')}.tmp"
         self.temporary.parent.mkdir(exist_ok=True)
-        words = [f.name for f in dataset.schema if pa.types.is_dictionary(f.type)]
+        self.schema = schema or dataset.schema
+        words = [f.name for f in self.schema if pa.types.is_dictionary(f.type)]
         # Words other than those rows are sorted by lie everywhere: their bounds would skip nothing. Those
         # of numbers show the witness that they are no times.
-        bounded = {*dataset.schema.names} - {*words} | {*dataset.sort}
-        numbers = [f.name for f in dataset.schema if pa.types.is_integer(f.type)]
+        bounded = {*self.schema.names} - {*words} | {*dataset.sort}
+        numbers = [f.name for f in self.schema if pa.types.is_integer(f.type)]
         few = [n for n in FEW if n in numbers]
         numbers = [n for n in numbers if n not in few]
         # What is packed as differences of numbers gets no smaller by zstd, only slower.
-        packed = [*numbers, *_instants(dataset)]
-        squeezed = [f.name for f in dataset.schema if f.name not in packed]
+        packed = [*numbers, *_instants(self.schema)]
+        squeezed = [f.name for f in self.schema if f.name not in packed]
         seal = seal or keys.seal(dataset.name, day)
         self._key = seal.key if seal else None
         self._writer = pq.ParquetWriter(
             self.temporary,
-            dataset.schema,
-            compression={n: "none" if n in packed else "zstd" for n in dataset.schema.names},
+            self.schema,
+            compression={n: "none" if n in packed else "zstd" for n in self.schema.names},
             compression_level=dict.fromkeys(squeezed, ZSTD_LEVEL),
             use_dictionary=[*words, *few],
             write_statistics=sorted(bounded),
@@ -75,6 +78,13 @@ class PartWriter:
         self.oldest: int | None = None
         self.newest: int | None = None
 
+    def takes(self, said: pa.Schema) -> bool:
+        """Whether rows that say so much fit into the partition."""
+        nothing = [f for f in self.schema if f.name not in said.names]
+        return {*said.names} <= {*self.schema.names} and all(
+            self.schema.field(f.name).nullable for f in [*nothing, *said] if f.nullable
+        )
+
     def write(self, table: pa.Table) -> None:
         """Add a batch of the dataset's schema, already sorted."""
         if not table.num_rows:
@@ -83,7 +93,8 @@ class PartWriter:
         low, high = clock["min"], clock["max"]
         self.oldest = low if self.oldest is None else min(self.oldest, low)
         self.newest = high if self.newest is None else max(self.newest, high)
-        self._writer.write_table(table, row_group_size=table.num_rows)
+        rows = pa.table([table[n] for n in self.schema.names], schema=self.schema)
+        self._writer.write_table(rows, row_group_size=table.num_rows)
         self.rows += table.num_rows
 
     def close(self, made_from: str) -> Part:
@@ -118,8 +129,8 @@ class PartWriter:
         self.temporary.unlink(missing_ok=True)
 
 
-def _instants(dataset: Dataset) -> list[str]:
-    return [f.name for f in dataset.schema if pa.types.is_timestamp(f.type)]
+def _instants(schema: pa.Schema) -> list[str]:
+    return [f.name for f in schema if pa.types.is_timestamp(f.type)]
 
 
 def _milliseconds(column: pa.ChunkedArray) -> pa.ChunkedArray:

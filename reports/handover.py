@@ -13,7 +13,7 @@ from lake.files import sha256
 from reports import bag
 from reports.evidence import cell
 from reports.rows_csv import columns_of, schema_of
-from subjects import refuse_self, same_person, whole
+from subjects import refuse_self, same_person
 from workspace import Workspace
 
 README = """\
@@ -74,7 +74,7 @@ def _write(ws: Workspace, known: Hold, path: Path, now: datetime) -> None:
             name = f"{dataset.name}.csv"
             with bundle.member(name) as file, pa_csv.CSVWriter(file, schema) as writer:
                 for table in read(ws, known.id, dataset):
-                    columns = columns_of(whole(table, dataset), dataset, cell)
+                    columns = columns_of(dataset.whole(table), dataset, cell)
                     writer.write_table(pa.table(columns, schema=schema))
         bundle.finish(
             {

@@ -18,7 +18,7 @@ from reports.bag import Writer
 from reports.evidence import cell
 from reports.render import NBSP, plain
 from reports.rows_csv import columns_of, schema_of
-from subjects import KEPT, Span, rows, sources, whole
+from subjects import KEPT, Span, rows, sources
 from workspace import Workspace
 
 FILES = {"events": "lines.csv"}
@@ -121,7 +121,7 @@ def _only_held(ws: Workspace, part: Part, dataset: Dataset, span: Span) -> Itera
     known = {key for p in found for table in rows(ws, p, dataset, span) for key in _keys(table)}
     with ws.keys.open(ws.folder / part.path) as file:
         for group in range(file.num_row_groups):
-            table = whole(file.read_row_group(group, use_threads=False), dataset)
+            table = dataset.whole(file.read_row_group(group, use_threads=False))
             yield table.filter(pa.array([key not in known for key in _keys(table)], pa.bool_()))
 
 

@@ -17,7 +17,7 @@ from lake.catalogue import Part
 from lake.datasets import PERSONAL, Dataset
 from lake.keys import Seal
 from lake.write import PartWriter
-from subjects import KEPT, Span, chosen, count, sources, whole
+from subjects import KEPT, Span, chosen, count, sources
 from workspace import Workspace
 
 RESTRICTED = "restricted"
@@ -108,7 +108,7 @@ def _sift(
 def _groups(ws: Workspace, part: Part, dataset: Dataset) -> Iterator[pa.Table]:
     with ws.keys.open(ws.folder / part.path) as file:
         for group in range(file.num_row_groups):
-            yield whole(file.read_row_group(group, use_threads=False), dataset)
+            yield dataset.whole(file.read_row_group(group, use_threads=False))
 
 
 def _anew(stem: str) -> str:

@@ -14,7 +14,7 @@ from config.settings import Settings
 from ingest.order import sort_key
 from lake import catalogue
 from lake.catalogue import Part
-from lake.datasets import EVENTS, Dataset
+from lake.datasets import DATASETS, EVENTS, Dataset
 from lake.keys import DayKeys
 from lake.write import PartWriter
 from workspace import Workspace, day_keys, open_site
@@ -117,9 +117,9 @@ def keys_of(site: Path) -> DayKeys:
 
 
 def content(path: Path) -> pa.Table:
-    """The rows of a partition in its place, sealed or plain."""
+    """The rows of a partition in its place, sealed or plain, in the dataset's schema."""
     with keys_of(path.parents[3]).open(path) as file:
-        return file.read()
+        return DATASETS[path.parents[1].name].whole(file.read())
 
 
 def derived(ws: Workspace, now: datetime) -> list[Derived]:

@@ -17,17 +17,19 @@ from typing import Any
 
 import pytest
 from conftest import ROOT, make_site, squid_line, write_lines
-from factory import content
+from factory import content, rows_table
 from sqlalchemy import select
 
 import ingest.file
 import ingest.run
 from errors import BadConfiguration, Locked
 from ingest.batch import Counts
+from ingest.buffers import Buffers
 from ingest.discover import discover, given
 from ingest.file import FileReport
 from lake import catalogue
 from lake.datasets import EVENTS, REJECTS
+from lake.days import number_of
 from lake.files import sha256
 from state.tables import FILE, STREAM
 from workspace import Workspace, open_site
@@ -184,9 +186,49 @@ def test_files_have_the_declared_schema_and_order(site: Workspace, log: Path) ->
         for dataset in (EVENTS, REJECTS):
             for part in catalogue.parts(connection, dataset.name):
                 found = content(site.folder / part.path)
-                assert found.schema.equals(dataset.schema)
                 keys = [tuple(row[k] for k in dataset.sort) for row in found.to_pylist()]
                 assert keys == sorted(keys, key=lambda k: tuple((v is None, v) for v in k))
+
+
+def test_a_partition_has_the_columns_its_rows_say_something_in(site: Workspace, log: Path) -> None:
+    one(site, log)
+    with site.state.read() as connection:
+        (part, *_) = catalogue.parts(connection, EVENTS.name)
+    with site.keys.open(site.folder / part.path) as file:
+        found = file.read()
+    declared = {f.name: f.type for f in EVENTS.schema}
+    assert found.schema.names == [n for n in declared if n in found.schema.names]
+    assert {f.name: f.type for f in found.schema}.items() <= declared.items()
+    for one_ in found.schema:
+        assert one_.nullable == bool(found[one_.name].null_count), one_.name
+        assert found[one_.name].null_count < found.num_rows, one_.name
+    assert "bytes_up" not in found.schema.names, "Squid's own format does not have it"
+
+
+def test_rows_that_say_more_than_those_before_them_lose_nothing(
+    site: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What does not fit into a day's first partition goes into a second one, never into more."""
+    monkeypatch.setattr("ingest.buffers.GROUP_ROWS", 1)
+    said: list[dict[str, Any]] = [
+        {"user": "ann", "bytes_down": 1},
+        {"user": "ann", "bytes_down": 2},
+        {"user": None, "bytes_down": 3, "fetch": "person"},
+        {"user": None, "bytes_down": None, "service": "x"},
+        {"user": "bob", "referrer": "other", "bytes_down": 5},
+        {"user": "bob", "bytes_down": 6},
+    ]
+    given_ = [
+        {"time": TODAY, "source": "s", "file": 1, "line": number, **one_}
+        for number, one_ in enumerate(said, 1)
+    ]
+    buffers = Buffers(site.folder, "1", site.keys)
+    for row in given_:
+        buffers.add(number_of(TODAY.date()), rows_table([row]))
+    parts = buffers.finish("test")
+    assert [part.rows for part in parts] == [3, 3]
+    found = [row for part in parts for row in content(site.folder / part.path).to_pylist()]
+    assert sorted(found, key=lambda r: r["line"]) == rows_table(given_).to_pylist()
 
 
 def test_a_second_run_adds_nothing(site: Workspace, log: Path) -> None:

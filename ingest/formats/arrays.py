@@ -23,7 +23,11 @@ def encoded(column: pa.ChunkedArray | pa.Array) -> pa.DictionaryArray:
 
 def text_of(column: pa.DictionaryArray, make: Callable[[str], str | None]) -> pa.DictionaryArray:
     """A text made from each distinct text; None makes the row null."""
-    return codes_to_text(column.indices, [make(v) for v in column.dictionary.to_pylist()])
+    words = column.dictionary.to_pylist()
+    made = [make(word) for word in words]
+    if made == words and len({*words}) == len(words):
+        return column
+    return codes_to_text(column.indices, made)
 
 
 def codes_to_text(

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest.formats import times, urls
-from ingest.formats.arrays import codes_to_text, constant, text_of, values_of
+from ingest.formats import times
+from ingest.formats.arrays import codes_to_text, constant, distinct, text_of, values_of
 from ingest.formats.block import Fold, Given
 from ingest.formats.description import Judge, Take, grouped
 from ingest.formats.rules import Named, Rules, holds
@@ -182,7 +182,7 @@ def _offset_only(zone: pa.DictionaryArray) -> pa.DictionaryArray:
 
 def _glued(columns: Sequence[pa.DictionaryArray], *, skip: bool = False) -> pa.DictionaryArray:
     """Columns as one, with blanks between; null where one is, or (`skip`) where the first is."""
-    indices, known = urls.distinct(columns)
+    indices, known = distinct(columns)
     if skip:
         known = [(first, *(text or "" for text in others)) for first, *others in known]
     return codes_to_text(indices, [None if None in texts else " ".join(texts) for texts in known])  # type: ignore[arg-type]

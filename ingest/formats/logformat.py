@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest.formats import fetching, times, urls
-from ingest.formats.arrays import absent, codes_to_text, constant, text_of
+from ingest.formats.arrays import absent, codes_to_text, constant, distinct, text_of
 from ingest.formats.block import HASH, NOTHING_SAID, Block, Given, IntArray, Parsed, Reject
 from ingest.formats.lines import clean, coded
 from ingest.formats.values import first_of
@@ -251,7 +251,7 @@ def _address(got: dict[str, pa.DictionaryArray], count: int) -> pa.DictionaryArr
     if "sni" not in got and url.null_count < count:
         return url
     columns = [url, *(got.get(n, empty) for n in names), got.get("sni", empty)]
-    indices, combinations = urls.distinct(columns)
+    indices, combinations = distinct(columns)
     return codes_to_text(indices, [_joined(*parts) for parts in combinations])
 
 
