@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.formats import urls
-from ingest.formats.alike import Alike, Marks, pairs
+from ingest.formats.alike import Alike, Signs, pairs
+from ingest.formats.bits import Bits
 from ingest.formats.block import Block, beside
 from ingest.formats.lines import clean
 from ingest.formats.marking import led_by_newline, marked
@@ -46,16 +47,35 @@ URL = st.one_of(
 @given(st.lists(st.one_of(LINE, st.just("no pairs")), min_size=1, max_size=40))
 def test_pairs_of_lines_alike(lines: list[str]) -> None:
     block = clean(Block("".join(f"{line}\n" for line in lines).encode()))
-    marks, one_by_one = Marks(block, Syntax()), Pairs(block, Syntax())
-    if marks.odd:
+    signs, one_by_one = Signs(block, Syntax()), Pairs(block, Syntax())
+    if signs.odd:
         return
-    alike = Alike(block, Syntax(), marks)
+    alike = Alike(block, Syntax(), signs)
     assert alike.keys() == one_by_one.keys()
     for key in alike.keys() | {"nokey"}:
         mine, theirs = alike.column(key), one_by_one.column(key)
         assert (mine and mine.to_pylist()) == (theirs and theirs.to_pylist()), key
     before = alike.column("@before")
     assert before is None or [b or "" for b in before.to_pylist()] == one_by_one.column("@before").to_pylist()  # type: ignore[union-attr]  # fmt: skip
+
+
+@given(st.text("a\"", max_size=300), st.integers(1, 70), st.data())
+def test_bits_are_what_a_loop_over_bytes_finds(text: str, step: int, data: st.DataObject) -> None:
+    array = np.frombuffer((text * step).encode() or b"a", np.uint8)
+    marked, found = (array == ord('"')).tolist(), Bits.of(array, ord('"'))
+    places = np.array([n for n, mark in enumerate(marked) if mark], np.int32)
+    asked = np.array(sorted(data.draw(st.sets(st.integers(0, len(marked) - 1), min_size=1))))
+    counts = np.cumsum([0, *marked])
+    assert found.places().tolist() == places.tolist()
+    assert found.at(asked).tolist() == [marked[n] for n in asked]
+    assert found.before(asked).tolist() == counts[asked].tolist()
+    assert found.between().at(asked).tolist() == [counts[n + 1] % 2 == 1 for n in asked]
+    assert found.following().places().tolist() == [n + 1 for n in places if n + 1 < len(marked)]
+    assert found.cleared(places[::2]).places().tolist() == places[1::2].tolist()
+    assert found.without(found.cleared(places[::2])).places().tolist() == places[::2].tolist()
+    assert found.both(found.following()).places().tolist() == [
+        n for n in places if n and marked[n - 1]
+    ]
 
 
 def test_a_line_of_many_pairs_costs_no_more_than_others() -> None:

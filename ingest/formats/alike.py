@@ -7,17 +7,19 @@ differ are left to the engine that looks at each pair.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from ingest.formats.arrays import constant
-from ingest.formats.block import BACKSLASH, NEWLINE, IntArray
+from ingest.formats.bits import Bits
+from ingest.formats.block import BACKSLASH, IntArray
 from ingest.formats.lines import Columns, Lines, Mask, between, coded
 from ingest.formats.pairs import ALWAYS_BETWEEN, LONGEST_KEY, Pairs, Syntax
 from ingest.formats.quotes import Escapes
-from ingest.formats.words import LAST, Bytes, Words, next_byte, words
+from ingest.formats.words import REACH, Ending, next_byte
 
 ORDERS = 16
 """Orders of keys that are looked for in a block."""
@@ -25,60 +27,61 @@ ORDERS = 16
 BEFORE = b"@before"
 """What stands before the first key of a line, as a column."""
 
-MOST_MARKS = 1000
-"""Signs and quotes of a line that are compared with those of others: no device writes more."""
-
-FEW = 1 << 14
-"""Words looked at together: they stay in the processor's cache."""
-
-PAD = 128
+MOST_SIGNS = 1000
+"""Signs of a line whose keys are compared with those of others: no device writes more."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """Lines with the same keys, and at which of their marks each key stands (the first of its name)."""
+    """Lines with the same keys, and at which of their signs each key ends (the first of its name).
+
+    `quoted`: whether each value stands in quotes, in all of these lines, with nothing but one separator
+    between it and the next key; None where there is more, and each value has to be looked at.
+    """
 
     rows: IntArray
-    first: IntArray  # their first marks
-    quotes: Mask  # which of their marks are quotes, in all of them
+    first: IntArray  # their first signs
     keys: dict[bytes, int]
-    lead: tuple[int, int]  # the mark of the first key, and its bytes
+    sizes: list[int]  # bytes of the key before each sign
+    quoted: list[bool] | None
 
 
-class Marks:
-    """Signs and quotes of a block, line by line, but for signs that stand within quotes.
+class Signs:
+    """Where the keys of a block end, line by line: its signs, but for those that stand within quotes.
 
-    `odd`: whether a quote is left open anywhere, so that nothing here holds.
+    `odd`: whether a quote is left open anywhere, so that nothing here holds. `quotes` and `parting`: how
+    many quotes, and separators outside them, follow the first sign of each line. `plain`: lines whose
+    quotes all open a value right after its sign, or close it.
     """
 
     def __init__(self, lines: Lines, syntax: Syntax) -> None:
-        block, sign, quote = lines.block, syntax.sign[0], syntax.quotes[0]
-        array = block.array
-        found = np.flatnonzero((array == sign) | (array == quote))
-        quotes = array[found] == quote
-        places = found.astype(np.int32)
+        block, array = lines.block, lines.block.array
+        quotes, signs = (Bits.of(array, some[0]) for some in (syntax.quotes, syntax.sign))
         if BACKSLASH in block.data:
-            keep = np.ones(len(places), bool)
-            keep[quotes] = ~Escapes(block).before(places[quotes])
-            places, quotes = places[keep], quotes[keep]
-        odd = (np.cumsum(quotes, dtype=np.int32) & 1).astype(bool)
-        inside = odd & ~quotes
-        if inside.any():
-            places, quotes, odd = (some[~inside] for some in (places, quotes, odd))
-        self.past = np.searchsorted(places, block.ends)
-        self.odd = bool(np.append(odd, False)[self.past - 1].any())
-        self.counts = np.diff(self.past, prepend=0)
-        self.first = self.past - self.counts
-        self.places, self.quotes = places, quotes
+            found = quotes.places()
+            quotes = quotes.cleared(found[Escapes(block).before(found)])
+        within = quotes.between()
+        self.odd = bool(within.at(block.ends).any())
+        self.every_quote, signs = quotes, signs.without(within)
+        self.places = signs.places()
+        past = np.searchsorted(self.places, block.ends)
+        self.counts = np.diff(past, prepend=0)
+        self.first = past - self.counts
+        since = np.append(self.places, 0)[self.first]  # of lines without a sign nobody asks
+        opening = quotes.both(signs.following())
+        parting = Bits.of(array, syntax.between[0]).without(within)
+        self.quotes, opened, self.parting = (
+            some.before(block.ends) - some.before(since) for some in (quotes, opening, parting)
+        )
+        self.plain = self.quotes == 2 * opened
 
 
 class Alike:
     """The pairs of lines, by key; `left`: those lines whose pairs are found one by one."""
 
-    def __init__(self, lines: Lines, syntax: Syntax, marks: Marks) -> None:
-        self.lines, self.numbers, self._syntax, self._marks = lines, lines.numbers, syntax, marks
-        self._words = words(_padded(lines.block.array, NEWLINE))
-        self._kinds = words(_padded(marks.quotes.view(np.uint8), 0))
+    def __init__(self, lines: Lines, syntax: Syntax, signs: Signs) -> None:
+        self.lines, self.numbers, self._syntax, self._signs = lines, lines.numbers, syntax, signs
+        self._ending = Ending(lines.block.array)
         stops = re.escape(syntax.sign + syntax.between + syntax.quotes + ALWAYS_BETWEEN)
         led = re.escape(syntax.between + ALWAYS_BETWEEN)
         self._key = re.compile(rb"(?:^|(?<=[" + led + rb"]))[^" + stops + rb"]+$")
@@ -98,53 +101,63 @@ class Alike:
         for _ in range(ORDERS):
             if not len(left):
                 break
-            rows = self._marked_as(int(left[0]), left)
-            keys = self._keys(int(rows[0]))
+            keys = self._keys(int(left[0]))
             if keys:
-                rows = rows[self._like(rows, keys)]
-                self._orders.append(self._order(rows, keys))
+                order = self._order(left, keys)
+                self._orders.append(order)
+                rows = order.rows
             else:
-                rows = rows[:1]
+                rows = left[:1]
                 strange.append(rows)
             left = np.setdiff1d(left, rows, assume_unique=True)
         return np.sort(np.concatenate((*strange, left)))
 
-    def _order(self, rows: IntArray, keys: Sequence[tuple[int, bytes]]) -> Order:
-        first, count = self._marks.first[rows], int(self._marks.counts[rows[0]])
-        quotes = self._marks.quotes[first[0] : first[0] + count]
-        places = {key: mark for mark, key in reversed(keys)}
-        return Order(rows, first, quotes, places, (keys[0][0], len(keys[0][1])))
-
-    def _marked_as(self, model: int, rows: IntArray) -> IntArray:
-        """Those of the rows that have as many signs and quotes as the model, in its order."""
-        count = int(self._marks.counts[model])
-        rows = rows[self._marks.counts[rows] == count]
-        if not 0 < count <= MOST_MARKS:
-            return rows
-        past = self._marks.past[rows][:, None]
-        return rows[_same(self._kinds, past, np.array([count]))]
-
-    def _keys(self, row: int) -> list[tuple[int, bytes]]:
-        """The keys of a line by mark; none where one of its signs follows no key, or they are many."""
-        block, marks = self.lines.block, self._marks
-        first, start, count = marks.first[row], int(block.starts[row]), int(marks.counts[row])
-        if count > MOST_MARKS:
+    def _keys(self, row: int) -> list[bytes]:
+        """The keys of a line; none where one of its signs follows no key, or they are many."""
+        block, signs = self.lines.block, self._signs
+        first, start, count = signs.first[row], int(block.starts[row]), int(signs.counts[row])
+        if count > MOST_SIGNS:
             return []
         found = []
-        for mark in np.flatnonzero(~marks.quotes[first : first + count]).tolist():
-            place = int(marks.places[first + mark])
+        for place in signs.places[first : first + count].tolist():
             # A key longer than may be fills the window, and is told by its length.
             key = self._key.search(block.data[max(start, place - LONGEST_KEY - 1) : place])
             if key is None or len(key[0]) > LONGEST_KEY:
                 return []
-            found.append((mark, key[0]))
+            found.append(key[0])
         return found
 
-    def _like(self, rows: IntArray, keys: Sequence[tuple[int, bytes]]) -> Mask:
-        """Which of the rows have the keys of their first, each after the same byte."""
-        at = np.array([mark for mark, _ in keys])
-        places = self._marks.places[self._marks.first[rows][:, None] + at]
-        return _same(self._words, places, np.array([len(key) + 1 for _, key in keys]))
+    def _order(self, rows: IntArray, keys: Sequence[bytes]) -> Order:
+        """Those of the rows that have the keys of the first of them, each after the same byte."""
+        block, signs, model = self.lines.block, self._signs, int(rows[0])
+        sizes = np.array([len(key) for key in keys])
+        quoted = self._quoted(model, sizes)
+        lengths = sizes + 1
+        rows = rows[signs.counts[rows] == signs.counts[model]]
+        if quoted is not None:
+            # As many quotes and separators, all of them where the model has them: no value holds any.
+            for said in (signs.quotes, signs.parting, signs.plain):
+                rows = rows[said[rows] == said[model]]
+            lengths[1:] += quoted[:-1]
+            if quoted[-1]:
+                rows = rows[block.array[block.ends[rows] - 1] == self._syntax.quotes[0]]
+        places = signs.places[signs.first[rows][:, None] + np.arange(len(keys))]
+        rows = rows[self._ending.alike(places, lengths)]
+        numbers = {key: number for number, key in reversed([*enumerate(keys)])}
+        fixed = None if quoted is None else quoted.tolist()
+        return Order(rows, signs.first[rows], numbers, sizes.tolist(), fixed)
+
+    def _quoted(self, row: int, sizes: IntArray) -> Mask | None:
+        """Which values of a line stand in quotes; None where one byte alone does not part all pairs."""
+        array, signs, quote = self.lines.block.array, self._signs, self._syntax.quotes[0]
+        first = signs.first[row]
+        places = signs.places[first : first + len(sizes)]
+        ends = np.append(places[1:] - sizes[1:] - 1, self.lines.block.ends[row])
+        opened: Mask = array[places + 1] == quote
+        closed = (array[ends - 1] == quote) | ~opened
+        parted = array[ends[:-1]] == self._syntax.between[0]
+        alone = signs.plain[row] and signs.parting[row] == len(sizes) - 1
+        return opened if alone and parted.all() and closed.all() else None
 
     def keys(self) -> set[str]:
         """All keys of the block: for those who want to know what there is."""
@@ -194,55 +207,39 @@ class Alike:
     def _one(self, starts: IntArray, ends: IntArray) -> bool:
         """Whether all values are the same: a device's name, a day, a kind of record."""
         length = int(ends[0] - starts[0])
-        if not 0 < length <= PAD or (ends - starts != length).any():
+        if not 0 < length <= REACH or (ends - starts != length).any():
             return False
-        return bool(_same(self._words, ends[:, None], np.array([length])).all())
+        return bool(self._ending.alike(ends[:, None], np.array([length])).all())
 
     def _values(self, order: Order, key: bytes) -> tuple[IntArray, IntArray]:
         """From where to where the values of a key stand in the lines of an order."""
-        places, block = self._marks.places, self.lines.block
+        places, block = self._signs.places, self.lines.block
         if key == BEFORE:
-            mark, size = order.lead
-            return block.starts[order.rows], places[order.first + mark] - size
-        mark = order.keys[key]
-        starts = places[order.first + mark] + 1
-        ends, quoted = starts, np.zeros(len(starts), bool)
-        if order.quotes[mark + 1 : mark + 2].any():
-            # A sign within quotes is no mark: after the quote that opens comes the one that closes.
-            quoted = places[order.first + mark + 1] == starts
-            starts, ends = starts + quoted, places[order.first + mark + 2]
-            if quoted.all():
-                return starts, ends
-        bare = next_byte(block.array, starts[~quoted], self._syntax.between[0])
-        ends = ends.copy()
-        ends[~quoted] = np.minimum(bare, block.ends[order.rows[~quoted]])
+            return block.starts[order.rows], places[order.first] - order.sizes[0]
+        number, line_ends = order.keys[key], block.ends[order.rows]
+        starts = places[order.first + number] + 1
+        if order.quoted is None:
+            return self._sought(starts, line_ends)
+        ends = line_ends
+        if number + 1 < len(order.sizes):
+            ends = places[order.first + number + 1] - order.sizes[number + 1] - 1
+        inside = order.quoted[number]
+        return starts + inside, ends - inside
+
+    def _sought(self, starts: IntArray, line_ends: IntArray) -> tuple[IntArray, IntArray]:
+        """From where to where values stand, whatever else is between them and the next key."""
+        array, syntax = self.lines.block.array, self._syntax
+        quoted = array[starts] == syntax.quotes[0]
+        starts, ends = starts + quoted, line_ends.copy()
+        ends[quoted] = self._closing[np.searchsorted(self._closing, starts[quoted])]
+        bare = next_byte(array, starts[~quoted], syntax.between[0])
+        ends[~quoted] = np.minimum(bare, line_ends[~quoted])
         return starts, ends
 
-
-def _padded(array: Bytes, byte: int) -> Bytes:
-    padded = np.full(len(array) + PAD, byte, np.uint8)
-    padded[PAD:] = array
-    return padded
-
-
-def _same(every: Words, ends: IntArray, lengths: IntArray) -> Mask:
-    """Which rows of `ends`, each a place in padded bytes, have the same bytes before them as the first
-    row: as many as `lengths` says for each column."""
-    alike = np.ones(len(ends), bool)
-    rest, back = lengths, 8
-    while len(some := np.flatnonzero(rest > 0)):
-        kept = LAST[np.minimum(rest[some], 8)]
-        wanted = every[ends[0, some] + (PAD - back)] & kept
-        asked = ends if len(some) == ends.shape[1] else ends.take(some, axis=1)
-        step = FEW // len(some) + 1
-        for low in range(0, len(ends), step):
-            found = every[asked[low : low + step] + (PAD - back)]
-            found ^= wanted
-            found &= kept
-            if found.any():
-                alike[low : low + step] &= ~found.any(axis=1)
-        rest, back = rest - 8, back + 8
-    return alike
+    @cached_property
+    def _closing(self) -> IntArray:
+        """All quotes: from the first byte of a value on, the next one closes it."""
+        return self._signs.every_quote.places()
 
 
 def pairs(lines: Lines, syntax: Syntax) -> Columns:
@@ -251,8 +248,8 @@ def pairs(lines: Lines, syntax: Syntax) -> Columns:
     special: Any = syntax.spaced or syntax.escapes or syntax.blank_keys or syntax.keys
     if not plain or special or syntax.sign == b":" or len(lines) < ORDERS:
         return Pairs(lines, syntax)
-    marks = Marks(lines, syntax)
-    if marks.odd:
+    signs = Signs(lines, syntax)
+    if signs.odd:
         return Pairs(lines, syntax)
-    made = Alike(lines, syntax, marks)
+    made = Alike(lines, syntax, signs)
     return made if len(made.left) * 2 < len(lines) else Pairs(lines, syntax)
