@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from config.lists.device import OTHER as NO_CATEGORY
 from config.lists.device import Told, told
-from config.lists.hosts import registrable
+from config.lists.hosts import is_plain, registrable
 from config.sitelist import Judged, Service, SiteList
 from ingest.texts import Texts
 from lake.days import number_of
@@ -158,7 +158,7 @@ class Classifier:
     def by_device(self, host: str, category: str) -> Class:
         """The class of a host no list gives a category, where the device's word is to decide."""
         judged = self._sites.judged(host)
-        if not host or judged.winner or judged.sensitive:
+        if not is_plain(judged.host) or judged.winner or judged.sensitive:
             return self.of(host)
         return Class(judged.host, registrable(judged.host), "site", category)
 
@@ -171,8 +171,11 @@ class Classifier:
             return UNNAMED
         if judged.match and judged.match.service.category in self._categories:
             match = judged.match
-            return Class(judged.host, match.service.id, match.role, match.service.category)
-        return Class(host=registrable(judged.host)) if self._other_hosts else UNNAMED
+            host = judged.host if is_plain(judged.host) else match.suffix
+            return Class(host, match.service.id, match.role, match.service.category)
+        # A spelling no list knows (`%2e`, a quote, a second `@`) may be a sensitive host's.
+        shown = self._other_hosts and is_plain(judged.host)
+        return Class(host=registrable(judged.host)) if shown else UNNAMED
 
 
 def _folded(classes: Sequence[Class], places: IntArray) -> tuple[list[Class], IntArray]:

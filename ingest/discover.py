@@ -1,6 +1,5 @@
 """Which files are to be read, for which source, in which formats they may be."""
 
-import glob
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from ingest import remote
 from ingest.arrival import Aside, Fault, LocalFile, Origin, kind
 from ingest.formats import Format, choose
 from ingest.layers import shown, why
+from ingest.matching import matching, unlisted
 from ingest.remote import Connect
 from workspace import Workspace
 
@@ -44,6 +44,7 @@ def discover(ws: Workspace, source: str | None, connect: Connect = remote.connec
     for one in wanted:
         formats = choose(one.format, one.logformat, ws.folder)
         found = [o for path in _paths(ws, one) for o in _local(path)]
+        found += _closed(ws, one)
         found += _remote(ws, one, connect)
         tasks += [Task(origin, one, formats, False) for _, _, origin in sorted(found, key=_age)]
     return tasks
@@ -78,6 +79,13 @@ def _local(path: Path) -> list[Aged]:
     if told:
         return [(0.0, str(path), Aside(origin.name, f"is a {told}, not a file; it is not read"))]
     return [(status.st_mtime, str(path), origin)]
+
+
+def _closed(ws: Workspace, source: Source) -> list[Aged]:
+    """Folders whose content nobody shows us: what lies there would be missed without a word."""
+    told = "its content may not be listed by the user Fairwatch runs as."
+    folders = {f for p in source.paths if not remote.is_remote(p) for f in unlisted(ws.folder, p)}
+    return [(0.0, f, Fault(shown(f), told)) for f in sorted(folders)]
 
 
 def _remote(ws: Workspace, source: Source, connect: Connect) -> list[Aged]:
@@ -138,5 +146,5 @@ def _paths(ws: Workspace, source: Source) -> set[Path]:
         Path(found)
         for pattern in source.paths
         if not remote.is_remote(pattern)
-        for found in glob.glob(str(ws.folder / pattern), recursive=True)
+        for found in matching(ws.folder, pattern)
     }

@@ -28,7 +28,7 @@ SEARCH = "search"
 FEW = 8
 """Words that are looked for one by one: faster than what marks any of many."""
 
-HOST_PORT = re.compile(r"^(?:[^@]*@)?(\[[0-9a-fA-F:.%]+\]|[^:\[\]]*)(?::(\d{1,5}))?$")
+HOST_PORT = re.compile(r"^(?:.*@)?(\[[0-9a-fA-F:.%]+\]|[^:\[\]]*)(?::(\d{1,5}))?$")
 
 
 @dataclass

@@ -4,7 +4,6 @@ addresses ── leases ──> devices ── devices.csv, logons ──> login
     └───── RADIUS, logons, static tables ────────────────────┘
 """
 
-import glob
 import gzip
 import io
 import ipaddress
@@ -26,6 +25,7 @@ from config.people import is_address, plain_address
 from config.settings import Evidence, Settings
 from ingest.addresses import READERS
 from ingest.addresses.records import Feed, Lease, Line, Tally, TooMuch, Use
+from ingest.matching import matching, unlisted
 
 LONGEST_LINE = 1 << 16
 LARGEST_FEED = 4 << 30
@@ -321,7 +321,9 @@ def read_leases(folder: Path, settings: Settings, oldest: int) -> Leases:
 
 def _read_feed(leases: Leases, folder: Path, feed: Feed, oldest: int) -> None:
     setup: Evidence = feed.setup
-    found = sorted({p for g in setup.paths for p in glob.glob(str(folder / g), recursive=True)})
+    found = sorted({p for g in setup.paths for p in matching(folder, g)})
+    if closed := [f for g in setup.paths for f in unlisted(folder, g)]:
+        raise Unusable(f"{closed[0]}: its content may not be listed by the user Fairwatch runs as")
     if not found:
         feed.tally.problems.append(f"no file matches {', '.join(setup.paths)}")
     budget = LARGEST_FEED

@@ -62,6 +62,41 @@ def test_a_sensitive_category_is_never_named(category: str) -> None:
     assert Classifier(SiteList([layer], "1"), {category}).of("s.example") == Class()
 
 
+@pytest.mark.parametrize(
+    "authority",
+    [
+        "www.samaritans.org..",
+        "a@b@www.samaritans.org",
+        "www.samaritans%2Eorg",
+        "%77ww.%73amaritans.org",
+        "www.samaritans.org%20",
+        "www.samaritans.org,",
+        "www.samaritans.org\\x",
+        "www.samaritans.org:99999999",
+        "(www.samaritans.org)",
+        "::1%samaritans.org",
+        "_ü.samaritans。org",
+        f"{'a' * 70}.samaritans\uff0eorg",
+        "\uff57ww.\uff53amaritan\uff53.org",
+        "www.samari\u00adtans.org",
+    ],
+)
+def test_a_sensitive_host_is_not_known_by_an_odd_spelling(authority: str) -> None:
+    classifier = Classifier(SITES, NAMED, other_hosts=True, device_decides=True)
+    host = host_of(authority)[0] or ""
+    assert classifier.of(host) == Class()
+    assert classifier.by_device(host, "social_network") == Class()
+
+
+@pytest.mark.parametrize(
+    "authority", ["x@www.samaritans.org@www.facebook.com", "samaritans.org%2e.facebook.com"]
+)
+def test_a_named_service_lends_its_name_to_no_odd_host(authority: str) -> None:
+    found = Classifier(SITES, NAMED).of(host_of(authority)[0] or "")
+    assert found.service == "facebook"
+    assert "samaritans" not in found.host
+
+
 def test_other_hosts_are_kept_by_their_registrable_domain_where_asked_for() -> None:
     classifier = Classifier(SITES, NAMED, other_hosts=True)
     assert classifier.of("www.news.bbc.co.uk") == Class("bbc.co.uk")

@@ -75,6 +75,17 @@ def ascii_host(host: str) -> str:
         return host.lower()
 
 
+def is_plain(host: str) -> bool:
+    """Whether a host is spelled as the lists spell theirs: a name, a single label, or an address."""
+    if len(host) <= LONGEST and (_NAME.fullmatch(host) or re.fullmatch(_LABEL, host)):
+        return True
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return "%" not in host  # a zone, which may be any word
+
+
 def registrable(host: str) -> str:
     """The registrable domain of a host (`bbc.co.uk` of `www.bbc.co.uk`), or the host itself."""
     return registered(host) or host
