@@ -126,6 +126,9 @@ def _report(done: Sequence[FileReport], json_: bool) -> None:
         header = ("file", "format", *vars(totals))
         rows = [(r.path, r.format, *vars(r.counts).values()) for r in done]
         show.table("Ingest", header, [*rows, ("total", "", *vars(totals).values())])
+    for report in done:
+        if report.counts.rejected and report.note:
+            show.warn(f"{report.path}: {report.note}")
     failed = [r.error for r in done if r.error]
     if failed:
         wrong = all(r.misconfigured for r in done if r.error)

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select, update
 
 from ingest.buffers import Buffers
-from ingest.notes import Note, write_notes
+from ingest.notes import Note, barren, write_notes
 from ingest.overlap import Held
 from ingest.streams import Known, Mark, pack, unpack
 from lake import catalogue
@@ -94,6 +94,7 @@ class Batch:
             self.streams = {
                 row.id: row.stream for row in connection.execute(select(FILE.c.id, FILE.c.stream))
             }
+            self._barren = barren(connection)
             self._heads: dict[str, list[int]] = {}
             last = 0
             for row in connection.execute(select(STREAM.c.id, STREAM.c.head)):
@@ -124,15 +125,19 @@ class Batch:
         self.streams[self._file] = stream
         return stream, self._file
 
-    def known(self, head: str) -> list[Known]:
-        """Streams beginning with this line, in the lake or on their way there."""
+    def known(self, head: str, format_: str) -> list[Known]:
+        """Streams beginning with this line, in the lake or on their way there.
+
+        One whose lines were all rejects of another format is not: the settings were mended since.
+        """
         found: dict[int, Sequence[Mark]] = {}
         if head in self._heads:
             query = select(STREAM.c.id, STREAM.c.marks).where(STREAM.c.head == head)
             with self.ws.state.read() as connection:
                 found = {row.id: unpack(row.marks) for row in connection.execute(query)}
         found |= self._marks.get(head, {})
-        return [Known(id_, marks) for id_, marks in found.items()]
+        mended = {id_ for id_, formats in self._barren.items() if format_ not in formats}
+        return [Known(id_, marks) for id_, marks in found.items() if id_ not in mended]
 
     def remember(self, head: str, stream: int, marks: Sequence[Mark]) -> None:
         """A stream was read so far; its rows may still be on their way."""

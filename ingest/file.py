@@ -137,8 +137,6 @@ class Reading:
             self._run(stream)
 
     def _run(self, stream: Stream) -> None:
-        known, skipped = stream.recognise(self.batch.known(stream.head), compared=True)
-        self.counts.duplicate = skipped
         said, sample = self._said(), stream.sample[: 64 << 10]
         last = self.owner.formats.get(self.task.source.name)
         recognised = recognise(sample, self.task.formats, said, last)
@@ -151,6 +149,8 @@ class Reading:
                 f"`sources` in fairwatch.yaml, or see `fairwatch check-logs`."
             )
         self.report.format = format_.name if format_ else "empty"
+        streams = self.batch.known(stream.head, self.report.format)
+        known, self.counts.duplicate = stream.recognise(streams, compared=True)
         if format_ and recognised.format:
             self.owner.formats[self.task.source.name] = format_
         if format_:
@@ -245,6 +245,10 @@ class Reading:
             self._take(*self._waiting.popleft())
         self._last()
         self.settled = True
+        counts = self.report.counts
+        if counts.rejected and not counts.rows + counts.expired + counts.duplicate:
+            told = f"no line of it is {self.report.format}: see `fairwatch check-logs`"
+            self.report.note = "; ".join(filter(None, (self.report.note, told)))
 
     def _read(self, stream: Stream, format_: Format) -> UnreadableInput | None:
         """Parse pieces in the pool, at most a few ahead, and take the results in order.

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from ingest.arrival import Facts
 from state.store import Change
-from state.tables import ARRIVAL, STREAM
+from state.tables import ARRIVAL, FILE, STREAM
 
 SETTLED = 60.0
 """Seconds a file must not have been written to: a change in the same instant would not show."""
@@ -29,11 +29,23 @@ class Note:
     sha256: str
 
 
+def barren(connection: Connection) -> dict[int, set[str]]:
+    """Streams of which no line was understood so far, and the formats they were taken for."""
+    found: dict[int, set[str]] = {}
+    understood, rejected = func.sum(FILE.c.rows + FILE.c.expired), func.sum(FILE.c.rejected)
+    some = select(FILE.c.stream).group_by(FILE.c.stream).having((understood == 0) & (rejected > 0))
+    query = select(FILE.c.stream, FILE.c.format).where(FILE.c.stream.in_(some)).distinct()
+    for stream, format_ in connection.execute(query):
+        found.setdefault(stream, set()).add(format_)
+    return found
+
+
 class Notes:
     """What earlier runs noted, as long as the lake still knows the streams."""
 
     def __init__(self, connection: Connection) -> None:
-        alive = set(connection.execute(select(STREAM.c.id)).scalars())
+        # What was read in the wrong format is looked at again: perhaps the settings were mended.
+        alive = set(connection.execute(select(STREAM.c.id)).scalars()) - barren(connection).keys()
         self._notes: dict[tuple[str, str], Note] = {}
         for row in connection.execute(select(ARRIVAL)):
             streams = tuple(json.loads(row.streams))

@@ -642,3 +642,31 @@ def test_a_named_file_under_a_sources_paths_is_that_sources(tmp_path: Path) -> N
     with ws.alone():
         (report,) = ingest.run.ingest(ws, given(ws, [log], None, None), NOW)
     assert (report.counts.rows, report.source) == (1, "main-proxy")
+
+
+def test_what_was_read_in_the_wrong_format_is_read_again_once_that_is_mended(
+    tmp_path: Path,
+) -> None:
+    log = write_lines(tmp_path / "in/a.log", [squid_line(TODAY, size=n) for n in range(1, 91)])
+    os.utime(log, (NOW.timestamp() - 3600,) * 2)
+
+    def night(format_: str) -> Any:
+        def edit(text: str) -> str:
+            text = text.replace("format: squid", f"format: {format_}")
+            return text.replace("/var/log/squid/access.log*", f"{log.parent}/*")
+
+        ws = open_site(make_site(tmp_path / "s", edit), "test")
+        with ws.alone():
+            (report,) = ingest.run.ingest(ws, discover(ws, None), NOW)
+        check(report.counts)
+        assert len(rows(ws)) == (90 if format_ == "squid" else 0)
+        return report
+
+    first = night("combined")
+    assert (first.counts.rejected, first.note) == (
+        90,
+        "no line of it is combined: see `fairwatch check-logs`",
+    )
+    assert night("combined").counts.duplicate == 90
+    assert night("squid").counts.rows == 90
+    assert night("squid").counts.duplicate == 90
