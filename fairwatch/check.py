@@ -19,7 +19,7 @@ from errors import BadConfiguration, UnreadableInput
 from ingest.arrival import LocalFile, Origin, unfolded
 from ingest.events import host_of
 from ingest.formats import Format, Given, recognise
-from ingest.formats.block import Block, Fold, Parsed, masked
+from ingest.formats.block import NOTHING_SAID, Block, Fold, Parsed, masked
 from ingest.formats.slashes import slashed
 from ingest.reading import from_the_start, parse, prepare
 from ingest.streams import Piece, Stream
@@ -160,7 +160,7 @@ def opened(origin: Origin, formats: Sequence[Format], assumed: Assumed) -> Itera
 
 def _begin(origin: Origin, stream: Stream, formats: Sequence[Format], assumed: Assumed) -> Reading:
     """Recognise and prepare; a zone that is missing is UTC here, and said to be."""
-    latest = int(origin.facts().modified * 1000)
+    latest = int(origin.facts().modified * 1000) or NOTHING_SAID.latest
     said = Given(b"", assumed.zone, assumed.order, latest, columns=assumed.columns)
     found = recognise(stream.sample[:SAMPLE], formats, said)
     format_ = found.format or (formats[0] if len({f.name for f in formats}) == 1 else None)

@@ -11,6 +11,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
@@ -36,6 +37,9 @@ BLOCK = 512
 END_OF_ZIP = struct.Struct("<4s4H2LH")
 END_OF_ZIP64 = struct.Struct("<4sQ2H2L4Q")
 NO_LOGS = ("__MACOSX/",)
+NO_ZIP_TIME = 1980
+WESTMOST = timedelta(hours=12)
+"""How far the westernmost zone is behind."""
 
 
 @dataclass(frozen=True)
@@ -233,7 +237,7 @@ def _perhaps_tar(origin: Origin, packed: str | None, expansion: int) -> Iterator
             return data
 
         try:
-            yield from _tar(origin.name, start, read, inner)
+            yield from _tar(origin.name, start, read, inner, origin.facts().modified)
         except (*UNREADABLE, UnreadableInput, tarfile.TarError, ValueError) as error:
             told = str(error).removeprefix(f"{origin.name}: ")
             if not isinstance(error, UnreadableInput):
@@ -264,8 +268,13 @@ class _Window:
         """What is left is skipped by the archive."""
 
 
-def _tar(name: str, block: bytes, read: Callable[[int], bytes], budget: Budget) -> Iterator[Origin]:
-    """Members of a tar archive in order. Its headers are read here: tarfile holds any size of them."""
+def _tar(
+    name: str, block: bytes, read: Callable[[int], bytes], budget: Budget, packed: float
+) -> Iterator[Origin]:
+    """Members of a tar archive in order. Its headers are read here: tarfile holds any size of them.
+
+    `packed`: when the archive was written, which is all that is known of members without a time.
+    """
     count, told = 0, ""
     while len(block) == BLOCK and block.strip(b"\0"):
         info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
@@ -284,6 +293,7 @@ def _tar(name: str, block: bytes, read: Callable[[int], bytes], budget: Budget) 
                 if count > MEMBERS:
                     yield Fault(name, f"holds more than {MEMBERS:,} files; the rest is not read.")
                     return
+                info.mtime = info.mtime or packed
                 yield _tar_member(info, member, window, budget)
                 if budget.gone:
                     return
@@ -317,7 +327,8 @@ def _long_name(info: tarfile.TarInfo, read: Callable[[int], bytes]) -> str:
 
 def _zip(origin: Origin, file: Readable, expansion: int) -> Iterator[Origin]:
     """Members of a zip archive in the order of its directory."""
-    size = origin.facts().size
+    facts = origin.facts()
+    size = facts.size
     budget = Budget(size * expansion + SLACK, origin.name, expansion)
     if not hasattr(file, "seek"):
         yield Fault(origin.name, "is a zip archive that cannot be read from here.")
@@ -338,7 +349,7 @@ def _zip(origin: Origin, file: Readable, expansion: int) -> Iterator[Origin]:
             yield Fault(origin.name, "is an Office document, not a log.")
             return
         for info in infos[:MEMBERS]:
-            yield _zip_member(archive, info, origin.name, budget)
+            yield _zip_member(archive, info, origin.name, budget, facts.modified)
             if budget.gone:
                 return
         if len(infos) > MEMBERS:
@@ -346,7 +357,7 @@ def _zip(origin: Origin, file: Readable, expansion: int) -> Iterator[Origin]:
 
 
 def _zip_member(
-    archive: zipfile.ZipFile, info: zipfile.ZipInfo, outer: str, budget: Budget
+    archive: zipfile.ZipFile, info: zipfile.ZipInfo, outer: str, budget: Budget, packed: float
 ) -> Origin:
     name = f"{outer}!{shown(info.filename)}"
     if info.flag_bits & 0x1:
@@ -358,7 +369,19 @@ def _zip_member(
         except (NotImplementedError, RuntimeError, zipfile.BadZipFile) as error:
             raise UnreadableInput(f"{name}: cannot be unpacked: {why(error)}.") from None
 
-    return Member(name, info.compress_size, 0.0, opener, budget)
+    return Member(name, info.compress_size, _zip_time(info, packed), opener, budget)
+
+
+def _zip_time(info: zipfile.ZipInfo, packed: float) -> float:
+    """The latest instant a member can have been written at: a zip has local times of no known zone."""
+    try:
+        local = datetime(*info.date_time, tzinfo=UTC)
+    except ValueError:
+        return packed
+    if local.year <= NO_ZIP_TIME:
+        return packed
+    latest = (local + WESTMOST).timestamp()
+    return min(latest, packed) if packed else latest
 
 
 def _zip_end(file: BinaryIO, size: int) -> tuple[int, int]:

@@ -183,6 +183,7 @@ class Reading:
         lead, self.given = self.given.lead, replace(self.given, lead=b"")
         if not stream.offset:
             return
+        self.given = replace(self.given, folded=False)
         zone = self.given.zone
         if known is not None and zone is not None:
             with self.ws.state.read() as connection:

@@ -6,15 +6,19 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from errors import BadConfiguration, UnreadableInput
 from ingest.arrival import Origin
 from ingest.formats import Block, Format, Given, Parsed
-from ingest.formats.block import UNORDERED, ZONELESS, Reject
+from ingest.formats.block import UNORDERED, ZONELESS, Fold, Reject
 from ingest.formats.recognise import Order
+from ingest.formats.times import fold_at
 from ingest.streams import Stream
 
 Pieces = Callable[[], Iterator[bytes]]
+SOON_MS, SLACK_MS = 10 * 60_000, 60_000
+"""How long after its last line a file is written to at most (rotated, uploaded), and how long before."""
 
 
 def prepare(format_: Format, given: Given, sample: bytes, pieces: Pieces, where: str) -> Given:
@@ -38,8 +42,35 @@ def prepare(format_: Format, given: Given, sample: bytes, pieces: Pieces, where:
                 f"{where}: day and month cannot be told apart anywhere in the file; set `dates: dmy` "
                 f"or `dates: mdy` for this source in fairwatch.yaml."
             )
-        return replace(given, order=order)
-    return given
+        given = replace(given, order=order)
+    return replace(given, folded=_second_time(format_, given, pieces))
+
+
+def _second_time(format_: Format, given: Given, pieces: Pieces) -> bool:
+    """Whether a file that has an hour that comes twice only once has it the second time.
+
+    Its lines do not say; that it was last written to when its last line would be of the second time
+    does, as where logs are rotated each hour.
+    """
+    zone, latest = given.zone, given.latest
+    near = [latest - late for late in (0, SOON_MS // 2, SOON_MS)]
+    if zone is None or not any((f := fold_at(ms, zone)) and f.folded for ms in near):
+        return False
+    once = twice = 0
+    before: Fold | None = None
+    lead = given.lead
+    for data in pieces():
+        said = replace(given, lead=lead)
+        parsed = format_.parse(Block(data), said)
+        if (fold := parsed.fold) is not None:
+            if fold.folded or fold.after(before):
+                return False  # local time was set back in it: its lines say where
+            before = fold
+        again = format_.parse(Block(data), replace(said, folded=True))
+        once = max(once, pc.max(parsed.rows["time"]).as_py() or 0)
+        twice = max(twice, pc.max(again.rows["time"]).as_py() or 0)
+        lead = format_.lead(lead, data)
+    return once < twice <= latest + SLACK_MS and latest <= twice + SOON_MS
 
 
 def parse(format_: Format, block: Block, given: Given, line_bytes: int) -> Parsed:

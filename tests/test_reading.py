@@ -1,7 +1,11 @@
 """What only the whole file or the source's settings tell: headers, zones, orders, records over lines."""
 
+import io
 import json
+import os
 import random
+import tarfile
+import zipfile
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -182,6 +186,68 @@ def test_the_hour_that_comes_twice_across_pieces_and_nights(
     put(ws, "a.log", lines[cut:], "ab")
     night(ws)
     assert times(ws) == [f"{m:%d %H:%M:%S}" for m in moments]
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "shift"),
+    [
+        ("Europe/London", datetime(2026, 10, 24, 23, 0, tzinfo=UTC), 60),
+        ("Australia/Lord_Howe", datetime(2026, 4, 4, 14, 0, tzinfo=UTC), 30),
+    ],
+)
+@pytest.mark.parametrize("each", [15, 30, 240], ids=lambda m: f"a file each {m} minutes")
+def test_the_hour_that_comes_twice_in_files_of_their_own(
+    tmp_path: Path, name: str, start: datetime, shift: int, each: int
+) -> None:
+    """Where files are rotated within it, no line tells the second time from the first."""
+    zone = ZoneInfo(name)
+    ws = site_with(tmp_path, f"format: fortigate\ntimezone: {name}")
+    moments = [start + timedelta(minutes=i) for i in range(240)]
+    at = [m.astimezone(zone) for m in moments]
+    assert sum(m.replace(fold=0).utcoffset() != m.replace(fold=1).utcoffset() for m in at) == 2 * shift  # fmt: skip
+    for number in range(0, 240, each):
+        # No two lines are alike, or a file of the second time would be the first one's copy.
+        lines = [f"{fortigate(m)} rcvdbyte={n}" for n, m in enumerate(at)]
+        path = put(ws, f"{number:03}.log", lines[number : number + each])
+        rotated = (start + timedelta(minutes=number + each, seconds=-30)).timestamp()
+        os.utime(path, (rotated, rotated))
+    night(ws)
+    assert times(ws) == [f"{m:%d %H:%M:%S}" for m in moments]
+
+
+def test_a_file_copied_later_has_no_age_that_tells(tmp_path: Path) -> None:
+    ws = site_with(tmp_path, TWICE)
+    lines = [fortigate(datetime(2026, 10, 25, 1, m)) for m in range(60)]
+    path = put(ws, "a.log", lines)
+    later = datetime(2026, 10, 25, 1, 30, tzinfo=UTC).timestamp()
+    os.utime(path, (later, later))
+    night(ws)
+    assert times(ws)[0] == "25 00:00:00"
+
+
+@pytest.mark.parametrize("pack", ["zip", "zip without times", "tar", "tar without times"])
+def test_a_year_nobody_wrote_is_that_of_the_archive(tmp_path: Path, pack: str) -> None:
+    """A member packed last New Year is of the year before it, not of the year before today."""
+    lines = [f"Dec 31 23:{m}:05 gw dnsmasq[1]: query[A] www.facebook.com from 10.20.1.4" for m in range(10, 40)]  # fmt: skip
+    data = "".join(f"{line}\n" for line in lines).encode()
+    written = datetime(2025, 1, 1, 0, 5, tzinfo=UTC)
+    path = tmp_path / "days"
+    if pack.startswith("zip"):
+        with zipfile.ZipFile(path, "w") as archive:
+            when = (2025, 1, 1, 0, 5, 0) if pack == "zip" else (1980, 1, 1, 0, 0, 0)
+            archive.writestr(zipfile.ZipInfo("dns.log", when), data)
+    else:
+        with tarfile.open(path, "w") as archive:
+            info = tarfile.TarInfo("dns.log")
+            info.size, info.mtime = len(data), int(written.timestamp()) if pack == "tar" else 0
+            archive.addfile(info, io.BytesIO(data))
+    os.utime(path, (written.timestamp() + (10**7 if pack in ("zip", "tar") else 0),) * 2)
+    ws = site_with(tmp_path, "format: dnsmasq\ntimezone: Europe/London")
+    path.rename(ws.folder / "logs/days")
+    shown = check(ws.folder / "logs/days", all_formats(), Assumed(ZoneInfo("UTC")))
+    assert (shown.first or "").startswith("2024-12-31T23:10")
+    (report,) = night(ws)
+    assert (report.counts.rows, report.counts.expired) == (0, 30)
 
 
 def test_day_and_month_are_told_by_the_whole_file(tmp_path: Path, small: None) -> None:

@@ -85,25 +85,31 @@ class Given:
 
 NOTHING_SAID = Given()
 BACK_MS = 30 * 60_000
-"""Local time that goes back by more than this, where an hour comes twice, was set back."""
+"""Local time that goes back by more than this, where an hour comes twice, was set back.
+
+Half of what comes twice: where that is half an hour (Lord Howe), 15 minutes.
+"""
 
 
 @dataclass(frozen=True)
 class Fold:
-    """What a block has of an hour that comes twice: its first and last local time in it (ms), and
-    whether it was the second time at the end."""
+    """What a block has of an hour that comes twice: its first and last local time in it (ms),
+    whether it was the second time at the end, and what going back by more is setting back."""
 
     first: int
     last: int
     folded: bool
+    back: int = BACK_MS
 
     def after(self, before: "Fold | None") -> bool:
         """Whether the hour comes the second time where this block begins."""
-        return before is not None and (before.folded or before.last - self.first > BACK_MS)
+        return before is not None and (before.folded or before.last - self.first > self.back)
 
     def then(self, after: "Fold | None") -> "Fold":
         """This and what follows it in the same block, as one."""
-        return self if after is None else Fold(self.first, after.last, self.folded or after.folded)
+        if after is None:
+            return self
+        return Fold(self.first, after.last, self.folded or after.folded, self.back)
 
 
 @dataclass

@@ -11,12 +11,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest.formats.block import BACK_MS, UNORDERED, ZONELESS, Fold, Given, IntArray
+from ingest.formats.block import UNORDERED, ZONELESS, Fold, Given, IntArray
 
 Mask = npt.NDArray[np.bool_]
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 DAY = 86_400_000
 SLACK = DAY
+LAST = 4_102_444_800_000
+"""The year 2100: no log is of later."""
 TOKENS = {
     "%Y": r"(?P<Y>\d{4})",
     "%y": r"(?P<y>\d{2})",
@@ -208,7 +210,7 @@ def _days(
     month = np.where((month >= 1) & (month <= 12), month, 0)
     if year is not None:
         return _civil(year, month, day)
-    latest = min(given.latest, 4_102_444_800_000)
+    latest = min(given.latest, LAST)
     last = int(np.datetime64(latest + SLACK, "ms").astype("M8[Y]").astype(int)) + 1970
     days, sound = _civil(np.full(len(month), last), month, day)
     for back in range(1, 9):
@@ -270,24 +272,26 @@ def _instants(clock: Clock, column: pa.DictionaryArray, given: Given) -> Times:
         return Times(result, reasons)
     rows = np.flatnonzero(twice[at] & there)
     local = clock.local[at[rows]]
-    back = np.flatnonzero(np.diff(local) < -BACK_MS)
+    half = int((late - early).max()) // 2
+    back = np.flatnonzero(np.diff(local) < -half)
     folded = np.full(len(rows), given.folded)
     if len(back):
         folded[back[0] + 1 :] = True
     ms = np.where(there, utc[at], 0)
     ms[rows] = np.where(folded, late[at[rows]], early[at[rows]])
     valid = known[at] & there
-    fold = Fold(int(local[0]), int(local[-1]), bool(folded[-1])) if len(rows) else None
+    fold = Fold(int(local[0]), int(local[-1]), bool(folded[-1]), half) if len(rows) else None
     return Times(pa.array(ms, mask=~valid), reasons, fold)
 
 
 def fold_at(ms: int, zone: ZoneInfo) -> Fold | None:
     """The fold an instant stands in; None where its local time comes once."""
-    moment = datetime.fromtimestamp(ms / 1000, zone)
-    if moment.replace(fold=0).utcoffset() == moment.replace(fold=1).utcoffset():
+    moment = datetime.fromtimestamp(min(max(ms, 0), LAST) / 1000, zone)
+    first, second = (moment.replace(fold=fold).timestamp() for fold in (0, 1))
+    if first == second:
         return None
     local = int(moment.replace(tzinfo=UTC).timestamp() * 1000)
-    return Fold(local, local, bool(moment.fold))
+    return Fold(local, local, bool(moment.fold), int(second - first) * 500)
 
 
 def _through(local: IntArray, floating: Mask, zone: ZoneInfo) -> tuple[IntArray, IntArray, Mask]:
