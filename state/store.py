@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sqlite3
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +19,7 @@ from ledger import Ledger, canonical
 from state.tables import META, METADATA, MIGRATIONS, OUTBOX, SCHEMA_VERSION
 
 BUSY_SECONDS = 60
+NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY)
 
 
 class State:
@@ -35,10 +37,7 @@ class State:
             METADATA.create_all(self._engine)
             self._check_version()
         except OperationalError as error:
-            raise CannotWrite(
-                f"{self.name}: cannot be written to: {error.orig}. Free space on the disk, or run as "
-                f"a user who may write to the site folder."
-            ) from None
+            raise self._cannot_write(error) from None
         except DatabaseError as error:
             raise Damaged(
                 f"{self.name}: cannot be opened as the state database: {error.orig}. "
@@ -66,9 +65,26 @@ class State:
         The acts are stored with the change and then moved to the ledger: a process killed in
         between moves them when the state is next opened, each once, by its key.
         """
-        with self._engine.begin() as connection:
-            yield Change(connection)
-        self.flush()
+        with self._room():
+            with self._engine.begin() as connection:
+                yield Change(connection)
+            self.flush()
+
+    @contextmanager
+    def _room(self) -> Iterator[None]:
+        """A disk that is full, or may not be written to, is told as such."""
+        try:
+            yield
+        except OperationalError as error:
+            if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF not in NO_ROOM:
+                raise
+            raise self._cannot_write(error) from None
+
+    def _cannot_write(self, error: OperationalError) -> CannotWrite:
+        return CannotWrite(
+            f"{self.name}: cannot be written to: {error.orig}. Free space on the disk, or run as "
+            f"a user who may write to the site folder."
+        )
 
     def flush(self) -> None:
         """Move the acts of committed changes into the ledger."""

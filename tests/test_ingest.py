@@ -19,10 +19,11 @@ import pytest
 from conftest import ROOT, make_site, squid_line, write_lines
 from factory import content, rows_table
 from sqlalchemy import select
+from sqlalchemy.event import listen, remove
 
 import ingest.file
 import ingest.run
-from errors import BadConfiguration, Locked
+from errors import BadConfiguration, CannotWrite, Locked
 from ingest.batch import Counts
 from ingest.buffers import Buffers
 from ingest.discover import discover, given
@@ -670,3 +671,19 @@ def test_what_was_read_in_the_wrong_format_is_read_again_once_that_is_mended(
     assert night("combined").counts.duplicate == 90
     assert night("squid").counts.rows == 90
     assert night("squid").counts.duplicate == 90
+
+
+def test_a_disk_that_is_full_is_said_to_be(site: Workspace, tmp_path: Path) -> None:
+    with site.state.read() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+
+    def full(connection: Any, _: Any) -> None:
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+
+    logs = [write_lines(tmp_path / f"{n}.log", mixed(1000)[n:]) for n in range(30)]
+    listen(site.state._engine, "connect", full)
+    with pytest.raises(CannotWrite, match=r"cannot be written to: database or disk is full"):
+        read(site, *logs)
+    remove(site.state._engine, "connect", full)
+    read(site, *logs)
+    assert len(rows(site)) == 940
