@@ -7,11 +7,12 @@ addresses ── leases ──> devices ── devices.csv, logons ──> login
 import gzip
 import io
 import ipaddress
+import os
 import zlib
 from array import array
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -24,7 +25,7 @@ import numpy as np
 from config.people import is_address, plain_address
 from config.settings import Evidence, Settings
 from ingest.addresses import READERS
-from ingest.addresses.records import Feed, Lease, Line, Tally, TooMuch, Use
+from ingest.addresses.records import Feed, Lease, Line, Tally, TooMuch, Use, bounded
 from ingest.matching import matching, unlisted
 
 LONGEST_LINE = 1 << 16
@@ -271,6 +272,10 @@ class Unusable(Exception):
     """A file of a feed could not be read to its end: who else was there is not known."""
 
 
+REWRITTEN = frozenset(("isc-dhcp",))
+"""Kinds whose newer file corrects the older: `dhcpd.leases~` still gives a lease that was released
+since to its device, to the end it would have had."""
+
 MOST_AT_ONCE = 8
 LONGEST_USER = 200
 
@@ -321,12 +326,11 @@ def read_leases(folder: Path, settings: Settings, oldest: int) -> Leases:
 
 def _read_feed(leases: Leases, folder: Path, feed: Feed, oldest: int) -> None:
     setup: Evidence = feed.setup
-    found = sorted({p for g in setup.paths for p in matching(folder, g)})
-    if closed := [f for g in setup.paths for f in unlisted(folder, g)]:
-        raise Unusable(f"{closed[0]}: its content may not be listed by the user Fairwatch runs as")
+    found = _files(folder, setup.paths)
     if not found:
         feed.tally.problems.append(f"no file matches {', '.join(setup.paths)}")
     budget = LARGEST_FEED
+    ends: dict[tuple[str, tuple[str, ...], int], int] = {}
     for path in map(Path, found):
         if not path.is_file():
             continue
@@ -335,12 +339,33 @@ def _read_feed(leases: Leases, folder: Path, feed: Feed, oldest: int) -> None:
         try:
             for record in READERS[setup.kind](lines.read(), feed):
                 feed.tally.records += 1
-                if record.end > oldest:
+                if isinstance(record, Lease) and setup.kind in REWRITTEN:
+                    ends[record.address, record.devices, record.start] = record.end
+                    bounded(ends)
+                elif record.end > oldest:
                     leases.add(record, setup.name)
         except (OSError, EOFError, UnicodeError, zlib.error) as error:
             told = f"{path}: not readable to its end ({type(error).__name__})"
             raise Unusable(told) from None
         budget = lines.budget
+    for (address, devices, start), end in ends.items():
+        if end > oldest:
+            leases.add(Lease(address, start, end, devices), setup.name)
+
+
+def _files(folder: Path, patterns: Sequence[str]) -> list[str]:
+    """The files of a feed, oldest first. Raises Unusable where some may lie that cannot be seen."""
+    if closed := [f for pattern in patterns for f in unlisted(folder, pattern)]:
+        raise Unusable(f"{closed[0]}: its content may not be listed by the user Fairwatch runs as")
+    return sorted({p for pattern in patterns for p in matching(folder, pattern)}, key=_age)
+
+
+def _age(path: str) -> tuple[int, str]:
+    """When a file was written, and its name."""
+    try:
+        return os.stat(path).st_mtime_ns, path
+    except OSError:
+        return 0, path
 
 
 class _Lines:

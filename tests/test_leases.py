@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
@@ -461,3 +462,31 @@ def test_doctor_says_what_the_feeds_hold(
     assert checks["identity dhcp"]["state"] == "warning"
     assert "not understood: 1 a time that is none" in checks["identity dhcp"]["advice"]
     assert checks["identity owners"]["state"] == "ok"
+
+
+def test_a_lease_released_since_the_file_was_rewritten_is_over(tmp_path: Path) -> None:
+    """dhcpd writes its file anew and leaves the old one beside it, which `dhcpd.leases*` reads too."""
+
+    def lease(ends: str, state: str) -> list[str]:
+        return [
+            "lease 10.20.1.13 {",
+            "  starts 5 2026/11/20 08:00:00;",
+            f"  ends 5 2026/11/20 {ends};",
+            f"  binding state {state};",
+            "  hardware ethernet 00:16:3e:00:00:01;",
+            "}",
+        ]
+
+    old = write_lines(tmp_path / "dhcpd.leases~", lease("20:00:00", "active"))
+    new = write_lines(tmp_path / "dhcpd.leases", lease("09:30:00", "free"))
+    write_lines(tmp_path / "devices.csv", ["mac,user", "00:16:3e:00:00:01,ann"])
+    feeds = (
+        {"name": "dhcp", "kind": "isc-dhcp", "paths": ["dhcpd.leases*"]},
+        {"name": "devices", "kind": "devices", "paths": ["devices.csv"]},
+    )
+    for first, second, end in ((old, new, "09:30:00"), (new, old, "20:00:00")):
+        os.utime(first, (1000, 1000))
+        os.utime(second, (2000, 2000))
+        leases = read_leases(tmp_path, settings(*feeds), 0)
+        assert who(leases, "10.20.1.13", ms(f"2026-11-20 {end}") - 1) == ["ann", "lease"]
+        assert who(leases, "10.20.1.13", ms(f"2026-11-20 {end}")) == ["10.20.1.13", "address"]
