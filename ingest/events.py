@@ -1,6 +1,7 @@
 """Rows of a format into rows of the lake: host and query string go, person and class come."""
 
 import re
+import string
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,6 +30,11 @@ FEW = 8
 """Words that are looked for one by one: faster than what marks any of many."""
 
 HOST_PORT = re.compile(r"^(?:.*@)?(\[[0-9a-fA-F:.%]+\]|[^:\[\]]*)(?::(\d{1,5}))?$")
+
+
+SIGNS = string.punctuation + string.whitespace
+DOTS = str.maketrans("\u3002\uff0e\uff61", "...")
+"""What IDNA takes for a dot."""
 
 
 @dataclass
@@ -191,16 +197,19 @@ class Enricher:
 
     def _clients(self, clients: pa.DictionaryArray) -> pa.DictionaryArray:
         """Addresses; what is a name may be a sensitive host's."""
-        # What ends in a figure is no name: only the rest is looked at one by one.
-        named = pc.greater(pc.utf8_slice_codeunits(clients.dictionary, -1), "9")
+        # Only what is more than figures is looked at one by one.
+        named = pc.match_substring_regex(clients.dictionary, r"[^0-9A-Fa-f.:]")
         return text_of(clients, self._client) if pc.any(named).as_py() else clients
 
     def _client(self, client: str) -> str | None:
-        return None if client[-1:].isalpha() and self._is_place(client) else client
+        return None if self._is_place(client) else client
 
     def _is_place(self, text: str) -> bool:
-        host = host_of(text.lower())[0] or "" if "@" not in text else ""
-        return "://" in text or ("." in host and self.classifier.sensitive(host))
+        """Whether a name is a URL, or a sensitive host, however it is spelled and with signs round it."""
+        if "@" in text:
+            return "://" in text
+        name = text.translate(DOTS).lower().strip(SIGNS).partition(":")[0].rstrip(SIGNS)
+        return "://" in text or ("." in name and self.classifier.sensitive(name))
 
     def _people(self, table: pa.Table, day: int) -> pa.Table:
         """Persons and grades from each distinct log user, address and owners of the address."""

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import sqlite3
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,7 +18,8 @@ from ledger import Ledger, canonical
 from state.tables import META, METADATA, MIGRATIONS, OUTBOX, SCHEMA_VERSION
 
 BUSY_SECONDS = 60
-NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY)
+NO_ROOM = (8, 10, 13)
+"""SQLite's codes for what may not be written to, fails below it, or is full."""
 
 
 class State:

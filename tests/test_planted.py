@@ -91,6 +91,12 @@ def squid_lines(host: str, at: datetime) -> list[str]:
     ]
     if host in SENSITIVE:
         lines += [squid_line(at, user=seen), squid_line(at, user=f"{seen}:443", client=seen)]
+        lines += [squid_line(at, user=f"[{seen}.],", client=f"{seen}.")]
+        lines += [squid_line(at, user=f"{seen}:x", client=f"http://{seen}/")]
+        lines += [
+            squid_line(at, url=f"http://a@b@{seen}/"),
+            squid_line(at, url=f"http://{seen}%2e/"),
+        ]
     return [*lines, squid_line(at, url=f"http://{host}/") if not host.isascii() else squid_line(at)]
 
 

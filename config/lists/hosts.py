@@ -97,7 +97,9 @@ def registered(host: str) -> str | None:
 
 
 def suffixes(host: str) -> list[str]:
-    """A host and everything it lies below, longest first."""
+    """A host and everything it lies below, longest first; of one too long for a name, its end."""
+    if len(host) > LONGEST:
+        host = host[-LONGEST:].partition(".")[2]
     labels = host.split(".")
     return [".".join(labels[i:]) for i in range(len(labels))]
 
