@@ -16,7 +16,7 @@ import numpy as np
 
 from errors import UnreadableInput
 from ingest.arrival import SLACK, LocalFile, Origin
-from ingest.documents import is_document, lines_of
+from ingest.documents import Unfolding, is_document, lines_of
 from ingest.layers import (
     UNREADABLE,
     Cleaned,
@@ -121,6 +121,7 @@ class Stream:
     def _layer(self) -> None:
         """Put what unpacks and transcodes over the bytes, by what they begin with."""
         self._tee: Hashed | None = None
+        self._unfolding: Unfolding | None = None
         source: Readable = self._raw
         start = self._start(source)
         self.packed = compression(start)
@@ -136,7 +137,7 @@ class Stream:
             start = self._start(source)
         source = Pushed(start, source)
         if is_document(start):
-            source = lines_of(start, source, self._limit)
+            source = self._unfolding = lines_of(start, source, self._limit, complete=self.complete)
             start = b""
         if (told := strange(start)) is not None:
             raise UnreadableInput(f"{self.name}: {told}.")
@@ -171,14 +172,20 @@ class Stream:
             told.append("its lines end in CR alone")
         if self.charset and self.charset != "utf-8":
             told.append(f"read as {self.charset.upper()}")
-        if not self.sample and not self._source.nuls:
+        if self._awaited:
+            told.append("its last record is not whole yet and is awaited")
+        elif not self.sample and not self._source.nuls:
             told.append("is empty")
         return told
 
     @property
     def whole(self) -> bool:
         """Nothing of it waits for its end: no half line was left for the next time."""
-        return not self._tail and self._beyond is None
+        return not self._tail and self._beyond is None and not self._awaited
+
+    @property
+    def _awaited(self) -> bool:
+        return self._unfolding is not None and self._unfolding.awaited
 
     @property
     def head(self) -> str:

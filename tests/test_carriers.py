@@ -215,3 +215,12 @@ def test_a_header_inside_syslog_is_asked_before_a_guess_without_one() -> None:
     data = "".join(f"May  2 12:30:46 10.9.9.9 {line}\n" for line in lines).encode()
     found = recognise(data, all_formats(), GIVEN)
     assert found.format is not None and found.format.name == "bluecoat" and found.confidence == 1
+
+
+@pytest.mark.parametrize("before", ["2024-05-02T10:11:12+02:00\tdns\t", "2024-05-02 10:11:12.000000000 +0200 dns.pihole: "])  # fmt: skip
+def test_fluentds_time_is_that_of_a_record_that_says_none(before: str) -> None:
+    line = before + json.dumps({"message": "query[A] www.example.org from 10.1.1.7"})
+    found = recognise(f"{line}\n{line}\n".encode(), all_formats())
+    assert found.format is not None
+    parsed = found.format.parse(Block(f"{line}\n".encode()))
+    assert parsed.rows["time"].to_pylist() == [1_714_637_472_000]

@@ -1,14 +1,15 @@
 """What carries log lines: JSON objects of shippers, clouds and container engines, or a time before each.
 
 A carrier has a name: the path of the line in its object (`log`, `event.original`, `jsonPayload`),
-`path[]` where the objects of a list are records of their own, `syslog`, `stamp`, or an export as
-CSV (`sheets`).
+`path[]` where the objects of a list are records of their own, `syslog`, `stamp`, `fluentd`, or an export
+as CSV (`sheets`).
 """
 
 import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,12 @@ TIMES = (
     "time", "timestamp", "@timestamp", "__REALTIME_TIMESTAMP", "_SOURCE_REALTIME_TIMESTAMP", "ts",
     "TimeGenerated", "date", "_time", "timeUnixNano", "receiveTimestamp", "EventReceivedTime",
 )  # fmt: skip
-STAMP = rf"^(?P<all>(?P<time>{envelopes.ISO}) (?:(?:stdout|stderr) [FP](?::\S*)? )?)"
+MOMENT = "@wrapper.time"
+FLUENTD = rf"^(?P<all>(?P<time>{envelopes.ISO}|{envelopes.BLANKED})(?:\t[^\t ]*\t| [\w.*/-]+: ))\{{"
+STAMPS = {
+    "stamp": rf"^(?P<all>(?P<time>{envelopes.ISO}) (?:(?:stdout|stderr) [FP](?::\S*)? )?)",
+    "fluentd": FLUENTD,  # its files: time, tag and record; on its standard output with blanks between
+}
 DECODER = json.JSONDecoder()
 NEXT = re.compile(r"\}\s*+,?\s*+(?=\{\")")
 LEAST, PARTIAL, LONGEST, MOST = 12, 8 << 10, 1 << 20, 50_000
@@ -59,8 +65,11 @@ def places(lines: Lines) -> list[str]:
             found.append(sheet)
         if envelopes.syslog(lines) is not lines:
             found.append("syslog")
-        if re.match(STAMP.replace("(?P<all>", "(?:").encode(), first):
-            found.append("stamp")
+        for name, stamp in STAMPS.items():
+            if re.match(
+                stamp.encode(), first
+            ):  # what stands before an object is more than the object
+                found.insert(0 if name == "fluentd" else len(found), name)
     return found
 
 
@@ -82,8 +91,8 @@ def opened(lines: Lines, name: str) -> tuple[Lines, list[Reject], Counter[str]]:
         return lines, [], Counter()
     if name == "syslog":
         return envelopes.syslog(lines), [], Counter()
-    if name == "stamp":
-        return _stamped(lines), [], Counter()
+    if name in STAMPS:
+        return _stamped(lines, STAMPS[name]), [], Counter()
     rest: Counter[int] = Counter()
     headers: list[int] = []
     if name.startswith(sheets.SHEET):
@@ -94,15 +103,27 @@ def opened(lines: Lines, name: str) -> tuple[Lines, list[Reject], Counter[str]]:
     known = np.array(sorted({*numbers, *rest, *headers}), np.int64)
     missing = np.setdiff1d(lines.numbers, known)
     rejects = [Reject(int(n), "no log line in its envelope") for n in missing]
-    facts = {"@wrapper.time": coded(pa.array(moments, pa.string()))} if any(moments) else {}
-    inside = from_texts(pa.array(texts, pa.string()), np.array(numbers, np.int64), facts)
+    inside = from_texts(pa.array(texts, pa.string()), np.array(numbers, np.int64), {})
+    inside = replace(inside, facts=_facts(lines, inside, moments))
     return inside, rejects, +Counter({"the rest of a line": len(rest), "header": len(headers)})
 
 
-def _stamped(lines: Lines) -> Lines:
-    found = pc.extract_regex(lines.texts, pattern=STAMP)
+def _facts(outer: Lines, inside: Lines, moments: list[str | None]) -> dict[str, pa.DictionaryArray]:
+    """What the envelopes round a carrier said of its lines, and when it says they were."""
+    at = pa.array(np.searchsorted(outer.numbers, inside.numbers))
+    facts = {name: column.take(at) for name, column in outer.facts.items()}
+    if any(moments):
+        own: pa.Array = pa.array(moments, pa.string())
+        if MOMENT in facts:
+            own = pc.coalesce(own, facts[MOMENT].cast(pa.string()))
+        facts[MOMENT] = coded(own)
+    return facts
+
+
+def _stamped(lines: Lines, stamp: str) -> Lines:
+    found = pc.extract_regex(lines.texts, pattern=stamp)
     length = pc.binary_length(found.field("all")).fill_null(0).to_numpy(zero_copy_only=False)
-    facts = {**lines.facts, "@wrapper.time": coded(found.field("time"))}
+    facts = {**lines.facts, MOMENT: coded(found.field("time"))}
     return lines.at(lines.block.starts + length, facts)
 
 

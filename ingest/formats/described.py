@@ -117,7 +117,8 @@ class Described:
             parts += more
         said = f"no line of {self.title}"
         rejects = [Reject(int(n), said) for n in left.numbers]
-        return mapping.together([Parsed(RAW.empty_table(), rejects, why), *parts])
+        made = mapping.together([Parsed(RAW.empty_table(), rejects, why), *parts])
+        return envelopes.forgiven(made, lines)
 
     def _laid_out(self, bare: Lines, given: Given) -> tuple[list[Parsed], Lines, Lines | None]:
         """What the layouts read; the lines none of them fits, as they are and without their header."""

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest.formats import carriers
+from ingest.formats import carriers, envelopes
 from ingest.formats.block import NOTHING_SAID, RAW, TIMELESS, UNSAID, Block, Given, Parsed, Reject
 from ingest.formats.described import Described
 from ingest.formats.headers import OTHERS_DIRECTIVE
@@ -22,7 +22,13 @@ SAMPLE_LINES = 200
 CERTAIN, GUESSED = 0.5, 0.8
 MOST_FORMATS = 4
 DEEPEST = 3
-SAYS_NOTHING = ("blank line", "comment", "blank line or comment", OTHERS_DIRECTIVE)
+SAYS_NOTHING = (
+    "blank line",
+    "comment",
+    "blank line or comment",
+    OTHERS_DIRECTIVE,
+    envelopes.SAID_AGAIN,
+)
 SLASHED = re.compile(rb"\b\d{1,2}([/.-])\d{1,2}\1\d{2,4}\b")
 Order = Literal["dmy", "mdy"]
 
@@ -61,7 +67,11 @@ class Wrapped:
     @property
     def title(self) -> str:
         """Both, as a person would say it."""
-        carrier = {"syslog": "syslog", "stamp": "lines with a time before them"}
+        carrier = {
+            "syslog": "syslog",
+            "stamp": "lines with a time before them",
+            "fluentd": "lines of Fluentd",
+        }
         told = "CSV" if self.carrier.startswith("csv ") else carrier.get(self.carrier, "JSON")
         return f"{self.inner.title} in {told}"
 
@@ -96,7 +106,7 @@ class Wrapped:
         parsed = renumbered(_read(self.inner, inside, given), inside)
         parsed.rejects += rejects
         parsed.why += why + blank
-        return parsed
+        return envelopes.forgiven(parsed, lines)
 
 
 def _said(lines: Lines) -> tuple[Lines, Counter[str]]:
