@@ -98,6 +98,17 @@ CARRIERS: dict[str, Callable[[list[str]], str]] = {
     "counted frames": each(lambda line: f"{len(syslog(line))} {syslog(line)}"),
     "syslog in JSON": each(lambda line: {"timestamp": ISO, "message": syslog(line)}),
     "JSON in syslog": each(lambda line: syslog(json.dumps({"timestamp": ISO, "message": line}))),
+    "Wazuh": each(lambda line: f"2024 May 02 10:11:12 (gw) any->/var/log/x.log {line}"),
+    "Wazuh's JSON": each(lambda line: {"timestamp": "2024-05-02T10:11:12.345+0000", "agent": {"id": "001"}, "full_log": line, "location": "/x"}),
+    "Chronicle": each(lambda line: {"log_text": line, "ts_rfc3339": ISO}),
+    "CloudWatch Insights": each(lambda line: {"@timestamp": "2024-05-02 10:11:12.345", "@message": line, "@ptr": "x"}),
+    "Event Hub": lambda lines: json.dumps({"records": [{"time": ISO, "category": "x", "properties": {"message": line}} for line in lines]}) + "\n",
+    "OpenTelemetry": lambda lines: json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": [{"timeUnixNano": "1714644672345000000", "body": {"stringValue": line}} for line in lines]}]}]}) + "\n",
+    "Loki's push": lambda lines: json.dumps({"streams": [{"stream": {"job": "x"}, "values": [["1714644672345000000", line] for line in lines]}]}) + "\n",
+    "Loki's answer": lambda lines: json.dumps({"status": "success", "data": {"resultType": "streams", "result": [{"stream": {}, "values": [["1714644672345000000", line]]} for line in lines]}}) + "\n",
+    "Fluentd": each(lambda line: f"2024-05-02T10:11:12+00:00\tproxy\t{json.dumps({'message': line})}"),
+    "structured data": each(lambda line: f'<134>1 2024-05-02T10:11:12.345Z gw proxy 7 ID1 [x@32473 a="b \\"c\\" ]"][y@1] {line}'),
+    "said again": each(lambda line: f"May  2 10:11:12 gw proxy[7]: message repeated 3 times: [ {line}]"),
     "JSON in JSON in syslog": each(lambda line: syslog(json.dumps(docker(json.dumps({"message": line}))))),
 }  # fmt: skip
 

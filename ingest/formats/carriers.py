@@ -1,8 +1,8 @@
 """What carries log lines: JSON objects of shippers, clouds and container engines, or a time before each.
 
 A carrier has a name: the path of the line in its object (`log`, `event.original`, `jsonPayload`),
-`path[]` where the objects of a list are records of their own, `syslog`, `stamp`, `fluentd`, or an export
-as CSV (`sheets`).
+`path[]` where the objects of a list are records of their own, `syslog`, `structured` (its structured data as
+well), `stamp`, `fluentd`, or an export as CSV (`sheets`).
 """
 
 import json
@@ -26,14 +26,16 @@ from ingest.formats.sheets import Held
 LISTS = (
     "records", "Records", "logEvents", "events", "Events", "value", "logs", "entries", "data",
     "results", "items", "queries", "hits.hits", "response.entries", "body.queries",
+    "resourceLogs.scopeLogs.logRecords", "streams.values", "data.result.values",
 )  # fmt: skip
 PLACES = (
     "_raw", "raw", "log", "MESSAGE", "event.original", "log.original", "message", "msg", "event",
     "SyslogMessage", "RawData", "rawEvent", "raw_event", "rawLog", "textPayload", "jsonPayload",
     "protoPayload", "line", "short_message", "full_message", "body.stringValue", "body", "Body",
     "data", "_source", "result", "record", "payload", "properties", "Message", "content", "text",
+    "full_log", "@message", "log_text", "properties.message", "properties.log",
 )  # fmt: skip
-"""Where carriers put the line: Docker, journald, Beats, Fluent Bit, Vector, Loki, Splunk, clouds."""
+"""Where carriers put the line: Docker, journald, Beats, Fluent Bit, Vector, Loki, Splunk, Wazuh, clouds."""
 TIMES = (
     "time", "timestamp", "@timestamp", "__REALTIME_TIMESTAMP", "_SOURCE_REALTIME_TIMESTAMP", "ts",
     "TimeGenerated", "date", "_time", "timeUnixNano", "receiveTimestamp", "EventReceivedTime",
@@ -46,6 +48,7 @@ STAMPS = {
 }
 DECODER = json.JSONDecoder()
 NEXT = re.compile(r"\}\s*+,?\s*+(?=\{\")")
+SYSLOGS = {"syslog": envelopes.syslog, "structured": envelopes.structured}
 LEAST, PARTIAL, LONGEST, MOST = 12, 8 << 10, 1 << 20, 50_000
 
 
@@ -65,6 +68,8 @@ def places(lines: Lines) -> list[str]:
             found.append(sheet)
         if envelopes.syslog(lines) is not lines:
             found.append("syslog")
+            if envelopes.structured(lines) is not lines:
+                found.append("structured")
         for name, stamp in STAMPS.items():
             if re.match(
                 stamp.encode(), first
@@ -74,8 +79,22 @@ def places(lines: Lines) -> list[str]:
 
 
 def _listed(one: Mapping[str, Any], name: str) -> bool:
-    value = at_path(one, name.split("."))
-    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
+    held = _held(one, name)
+    return bool(held) and (isinstance(held[0], dict) or _timed(held[0]))
+
+
+def _held(one: Mapping[str, Any], name: str) -> list[Any]:
+    """What the list at a path holds; on the way to it may stand lists of objects (OTLP, Loki)."""
+    found: list[Any] = [one]
+    for key in name.split("."):
+        inner = [one[key] for one in found if isinstance(one, dict) and key in one]
+        found = [x for value in inner for x in (value if isinstance(value, list) else [value])]
+    return found[:MOST] if inner and isinstance(inner[0], list) else []
+
+
+def _timed(value: Any) -> bool:
+    """Whether this is Loki's pair of a time and a line."""
+    return isinstance(value, list) and len(value) > 1 and all(isinstance(x, str) for x in value[:2])
 
 
 def _carries(one: Mapping[str, Any], name: str) -> bool:
@@ -89,8 +108,8 @@ def opened(lines: Lines, name: str) -> tuple[Lines, list[Reject], Counter[str]]:
     """The lines a carrier holds, lines that hold none, and what is ignored on purpose."""
     if not len(lines):
         return lines, [], Counter()
-    if name == "syslog":
-        return envelopes.syslog(lines), [], Counter()
+    if name in SYSLOGS:
+        return SYSLOGS[name](lines), [], Counter()
     if name in STAMPS:
         return _stamped(lines, STAMPS[name]), [], Counter()
     rest: Counter[int] = Counter()
@@ -150,15 +169,16 @@ def _values(lines: Lines, name: str) -> Iterator[tuple[int, Mapping[str, Any], A
     objects = Objects(lines)
     path = name.removesuffix("[]")
     for number, one in zip(objects.numbers.tolist(), objects.objects, strict=True):
-        value = at_path(one, path.split("."))
         if not name.endswith("[]"):
-            yield number, one, value
-        elif isinstance(value, list):
-            for inner in value[:MOST]:
-                if isinstance(inner, dict):
-                    # CloudWatch's list holds lines (`message`), Azure's and CloudTrail's the records.
-                    line = inner.get("message") if path == "logEvents" else inner
-                    yield number, inner, line
+            yield number, one, at_path(one, path.split("."))
+            continue
+        for inner in _held(one, path):
+            if isinstance(inner, dict):
+                # CloudWatch's list holds lines (`message`), Azure's and CloudTrail's the records.
+                line = inner.get("message") if path == "logEvents" else inner
+                yield number, inner, line
+            elif _timed(inner):
+                yield number, {"time": inner[0]}, inner[1]
 
 
 def _several(line: bytes) -> Iterator[dict[str, Any]]:

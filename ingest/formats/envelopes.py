@@ -34,6 +34,11 @@ HEADS = (
         + rf"\d{{1,2}} (?P<time>{ISO}|-) (?P<host>\S{{1,255}}) (?P<tag>\S{{1,48}}) \S{{1,128}} (?P<msgid>\S{{1,64}}) ",
         r"(?:- ?|(?:\[(?:meta|timeQuality|origin)\b[^\]]*\])+ )?",
     ),
+    # Wazuh and OSSEC: the agent, and the file or address a line came from.
+    (
+        rf"^(?P<time>\d{{4}} {MONTH} \d\d {CLOCK}) (?:\([^)]{{1,64}}\) )?(?P<host>[^\s>]{{1,64}}->\S+) (?P<tag>)(?P<pri>)",
+        "",
+    ),
     # RFC 3164 and what devices make of it: a year, a zone or a colon more, a host or a tag less.
     (
         PRI
@@ -98,6 +103,18 @@ def forgiven(parsed: Parsed, lines: Lines) -> Parsed:
     parsed.rejects = [r for r, again in zip(parsed.rejects, found, strict=True) if not again]
     parsed.why = +parsed.why
     return parsed
+
+
+STRUCTURED = r"^(?P<all>(?:\[[\w.-]+@\d+(?: [\w.@-]+=\"(?:[^\"\\]|\\.)*\")*\])+ )[^\[\s]"
+
+
+def structured(lines: Lines) -> Lines:
+    """Lines without a syslog header and the structured data before their records; the same where no
+    record follows any."""
+    body = syslog(lines)
+    found = pc.struct_field(pc.extract_regex(body.texts, pattern=STRUCTURED), "all")
+    length = pc.binary_length(found).fill_null(0).to_numpy(zero_copy_only=False)
+    return body.at(body.block.starts + length, body.facts) if length.any() else lines
 
 
 def _syslog(lines: Lines) -> Lines:
