@@ -14,7 +14,8 @@ from ingest.formats.description import Judge, Layout, Regex, Take, Target, Unit,
 
 ANY_TIME = [
     "epoch", "iso", "clf", "syslog", "ctime", "%Y/%m/%d %H:%M:%S%f%z", "%d %b %Y %H:%M:%S%f%z",
-    "%d-%b-%Y %H:%M:%S%f%z", "%Y.%m.%d %H:%M:%S%f", "%d.%m.%Y %H:%M:%S%f", "date-local",
+    "%d-%b-%Y %H:%M:%S%f%z", "%Y.%m.%d %H:%M:%S%f", "%d.%m.%Y,? +%H:%M:%S%f", "%d.%m.%y %H:%M:%S%f",
+    "date-local",
 ]  # fmt: skip
 ADDRESS = r"^(\d{1,3}(?:\.\d{1,3}){3})[:/].*$"
 ZONED = ("%Y-%m-%d %H:%M:%S%f%z", "%Y/%m/%d %H:%M:%S%f%z", "%d %b %Y %H:%M:%S%f%z", "%Y-%m-%dT%H:%M:%S%f%z")  # fmt: skip
@@ -24,7 +25,7 @@ CUSTOM = [f"{kind}{n}" for kind in ("cs", "cn", "c6a", "flexString", "deviceCust
 MOST_LABELS = 20
 RESULT = r"^(TCP_DENIED|(?:TCP|NONE|TAG)_[A-Z])"
 RESULTS: dict[str, Verdict] = {"tcp_denied": "denied", "*": "allowed"}
-YES, NO = ("true", "yes", "1"), ("false", "no", "0")
+YES, NO = ("true", "yes", "1", "ja", "oui", "vrai"), ("false", "no", "0", "nein", "non", "faux")
 LISTED = {"allowed": "allowed", "denied": "denied"}
 NUMBERED: dict[str, Verdict] = {"1": "allowed", "2": "denied"}
 
