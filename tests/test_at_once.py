@@ -59,7 +59,7 @@ def test_pairs_of_lines_alike(lines: list[str]) -> None:
     assert before is None or [b or "" for b in before.to_pylist()] == one_by_one.column("@before").to_pylist()  # type: ignore[union-attr]  # fmt: skip
 
 
-@given(st.text("a\"", max_size=300), st.integers(1, 70), st.data())
+@given(st.text('a"', max_size=300), st.integers(1, 70), st.data())
 def test_bits_are_what_a_loop_over_bytes_finds(text: str, step: int, data: st.DataObject) -> None:
     array = np.frombuffer((text * step).encode() or b"a", np.uint8)
     marked, found = (array == ord('"')).tolist(), Bits.of(array, ord('"'))
