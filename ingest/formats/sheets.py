@@ -14,6 +14,7 @@ SHEET = "csv "
 CELLS = (
     "_raw", "raw", "SyslogMessage", "RawData", "event.original", "message", "Message", "msg",
     "textPayload", "log", "event", "Event", "full_message", "rawEvent", "Raw Message", "Log Message",
+    "raw_log", "rawLog", "Raw Log", "raw_message", "raw_event", "original_message", "syslog_message", "log_line",
     "Nachricht", "Meldung",
 )  # fmt: skip
 """What exports call the column of the line, likeliest first."""
