@@ -216,3 +216,13 @@ def test_a_header_inside_syslog_is_asked_before_a_guess_without_one() -> None:
     data = "".join(f"May  2 12:30:46 10.9.9.9 {line}\n" for line in lines).encode()
     found = recognise(data, all_formats(), GIVEN)
     assert found.format is not None and found.format.name == "bluecoat" and found.confidence == 1
+
+
+def test_a_block_of_an_export_ends_where_a_cell_does() -> None:
+    text = CARRIERS["Splunk's CSV, newlines in its cells"](SQUID)
+    found = recognise(text.encode(), all_formats(), GIVEN).format
+    assert isinstance(found, Wrapped)
+    cut = text.index("gw\n", text.index(SQUID[1])) + len("gw\n")
+    whole = found.whole(text[:cut].encode())
+    assert text[:whole].endswith(SQUID[1] + '"\n')
+    assert found.whole(text.encode()) == len(text)
