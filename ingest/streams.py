@@ -36,6 +36,7 @@ from ingest.layers import (
 
 NEWLINE = ord("\n")
 BLOCK = 8 << 20
+LONG_LINES = 512  # bytes, on average: then two blocks are one, for what is done once a block
 MARK_GRAIN = 1 << 20
 FIRST_MARK = 256
 HEAD_BYTES = 4 << 10
@@ -251,7 +252,7 @@ class Stream:
     def pieces(self) -> Iterator[Piece]:
         """New whole lines, about a block at a time; an overlong line comes cut to its limit + 1."""
         carry = b""
-        while data := self._take(BLOCK - len(carry) if len(carry) < BLOCK else BLOCK):
+        while data := self._take(self._room(len(carry))):
             # Joined with a view: whole blocks are copied once, not twice.
             end = data.rfind(b"\n") + 1 or len(data)
             data, rest = b"".join((carry, memoryview(data)[:end])), data[end:]
@@ -271,6 +272,11 @@ class Stream:
             yield self._emit(carry, carry + b"\n")
         else:
             self._tail = carry
+
+    def _room(self, carried: int) -> int:
+        """Bytes to be read next: what is carried is a part of the block."""
+        block = BLOCK << (self.offset > LONG_LINES * self.line)
+        return block - carried if carried < block else block
 
     def digest(self) -> str:
         """SHA-256 of the file as it lies there, a last half-written line included."""
