@@ -80,6 +80,7 @@ CARRIERS: dict[str, Callable[[list[str]], str]] = {
     "CloudWatch subscription": lambda lines: json.dumps({"messageType": "DATA_MESSAGE", "owner": "1", "logGroup": "g", "logEvents": [{"id": str(n), "timestamp": 1714644672345, "message": line} for n, line in enumerate(lines)]}) + "\n",
     "objects without newlines": lambda lines: "".join(json.dumps(docker(line)) for line in lines) + "\n",
     "Splunk's CSV": sheet('"_time","_raw",host', '"2024-05-02T10:11:12.000+0000",{},gw'),
+    "Splunk's CSV, newlines in its cells": sheet('"_time",host,_raw', '"2024-05-02T10:11:12.000+0000","gw\nof ann",{}'),
     "Azure's CSV": sheet("TimeGenerated [UTC],Computer,SyslogMessage", '"5/2/2024, 10:11:12.345 AM",gw,{}'),
     "Kibana's CSV": sheet('"@timestamp",message', '"May 2, 2024 @ 10:11:12.345",{}'),
     "a CSV with tabs": sheet('Time\tEvent', '2024-05-02 10:11:12\t{}'),
@@ -235,3 +236,13 @@ def test_fluentds_time_is_that_of_a_record_that_says_none(before: str) -> None:
     assert found.format is not None
     parsed = found.format.parse(Block(f"{line}\n".encode()))
     assert parsed.rows["time"].to_pylist() == [1_714_637_472_000]
+
+
+def test_a_block_of_an_export_ends_where_a_cell_does() -> None:
+    text = CARRIERS["Splunk's CSV, newlines in its cells"](SQUID)
+    found = recognise(text.encode(), all_formats(), GIVEN).format
+    assert isinstance(found, Wrapped)
+    cut = text.index("gw\n", text.index(SQUID[1])) + len("gw\n")
+    whole = found.whole(text[:cut].encode())
+    assert text[:whole].endswith(SQUID[1] + '"\n')
+    assert found.whole(text.encode()) == len(text)

@@ -21,6 +21,7 @@ from ingest.formats import envelopes, sheets
 from ingest.formats.block import Reject
 from ingest.formats.lines import Lines, coded, from_texts
 from ingest.formats.objects import Objects, at_path
+from ingest.formats.quotes import joined
 from ingest.formats.sheets import Held
 
 LISTS = (
@@ -64,7 +65,7 @@ def places(lines: Lines) -> list[str]:
         found += [f"{name}[]" for name in LISTS if any(_listed(one, name) for one in objects)]
         found += [name for name in PLACES if any(_carries(one, name) for one in objects)]
     if not first.lstrip().startswith(b"{"):
-        if sheet := sheets.sheet(first):
+        if sheet := sheets.sheet(joined(lines)):
             found.append(sheet)
         if envelopes.syslog(lines) is not lines:
             found.append("syslog")
@@ -115,10 +116,11 @@ def opened(lines: Lines, name: str) -> tuple[Lines, list[Reject], Counter[str]]:
     rest: Counter[int] = Counter()
     headers: list[int] = []
     if name.startswith(sheets.SHEET):
+        lines = joined(lines)
         (texts, numbers, moments), headers = sheets.opened(lines, name)
     else:
         held = _texts(lines, name)
-        texts, numbers, moments = _joined(held, rest) if name == "log" else held
+        texts, numbers, moments = _glued(held, rest) if name == "log" else held
     known = np.array(sorted({*numbers, *rest, *headers}), np.int64)
     missing = np.setdiff1d(lines.numbers, known)
     rejects = [Reject(int(n), "no log line in its envelope") for n in missing]
@@ -223,7 +225,7 @@ def _moment(outer: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _joined(held: Held, why: Counter[int]) -> Held:
+def _glued(held: Held, why: Counter[int]) -> Held:
     """Docker cuts lines at 16 KiB: pieces without a newline at their end go on in the next one."""
     texts: list[str] = []
     numbers: list[int] = []

@@ -4,6 +4,7 @@ Where the first objects agree on what type each value has, Arrow reads the value
 else; where a line is no object, or of another type, the block is read object by object.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -19,6 +20,7 @@ from ingest.formats.block import Block, IntArray, Reject
 from ingest.formats.lines import Lines, coded, cut
 from ingest.formats.words import REACH, Ending
 
+DASH = re.compile(rb'(":\s*+)-(?=\s*+[,}])')
 DEEPEST = 12
 SAMPLE = 100
 MOST_NAMES = 500
@@ -300,6 +302,18 @@ def _object(line: bytes) -> dict[str, Any] | None:
         line = line[start:]
     try:
         one = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return _with_dashes(line)
+    return one if isinstance(one, dict) else None
+
+
+def _with_dashes(line: bytes) -> dict[str, Any] | None:
+    """Formats of one's own write numbers bare (`"took":%tr`), and `-` where there is none."""
+    made = DASH.sub(rb"\1null", line)
+    if made == line:
+        return None
+    try:
+        one = orjson.loads(made)
     except orjson.JSONDecodeError:
         return None
     return one if isinstance(one, dict) else None
