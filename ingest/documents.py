@@ -1,4 +1,4 @@
-"""Logs that are JSON over several lines: read as they unfold, handed on as one line a record.
+"""Logs whose records are over several lines: read as they unfold, handed on as one line of JSON a record.
 
 Of an HTTP Archive one small line an entry, without its bodies, cookies and headers. Of a list of
 objects, of objects written over several lines, and of the lists that interfaces answer with, each
@@ -10,11 +10,13 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from functools import partial
 from typing import Any, Protocol
 
 import ijson
 import orjson
 
+from ingest import journal
 from ingest.formats import fetching
 from ingest.formats.carriers import LISTS
 
@@ -46,13 +48,19 @@ class Source(Protocol):
 
 
 def is_document(sample: bytes) -> bool:
-    """Whether a file that begins so is JSON whose records are not its lines."""
-    return bool(HAR.match(sample[:SNIFFED]) or RECORDS.match(sample[:SNIFFED]))
+    """Whether a file that begins so holds records that are not its lines."""
+    return any(begins.match(sample[:SNIFFED]) for begins in (HAR, RECORDS, journal.BEGINS))
 
 
-def lines_of(start: bytes, source: "Source", limit: int) -> "Unfolding":
-    """The lines of a document that begins with `start` and may have `limit` bytes."""
-    return Unfolding(source, limit, _entries if HAR.match(start[:SNIFFED]) else _records)
+def lines_of(start: bytes, source: "Source", limit: int, *, complete: bool = True) -> "Unfolding":
+    """The lines of a document that begins with `start` and may have `limit` bytes.
+
+    `complete`: nobody writes at it any more, so that an end that is missing is damage.
+    """
+    unfold: Unfold = _entries if HAR.match(start[:SNIFFED]) else _records
+    if journal.BEGINS.match(start[:SNIFFED]):
+        unfold = partial(_exported, complete=complete)
+    return Unfolding(source, limit, unfold, complete=complete)
 
 
 class Damaged(OSError):
@@ -62,13 +70,18 @@ class Damaged(OSError):
 class Unfolding:
     """A document's records as lines of JSON, read like a file; raises Damaged, after what was whole.
 
-    `limit`: how many bytes the document may have; `unfold`: its records, as they come.
+    `limit`: how many bytes the document may have; `unfold`: its records, as they come. Where it is not
+    `complete`, an end that is missing is `awaited`.
     """
 
-    def __init__(self, source: Source, limit: int, unfold: "Unfold") -> None:
-        self._source = source
-        self._lines = unfold(_Shortened(source, limit))
+    def __init__(
+        self, source: Source, limit: int, unfold: "Unfold", *, complete: bool = True
+    ) -> None:
+        self._source, self._complete = source, complete
+        self._document = _Shortened(source, limit)
+        self._lines = unfold(self._document)
         self._left = b""
+        self.awaited = False
         self._damage: Damaged | None = None
 
     def read(self, size: int, /) -> bytes:
@@ -78,8 +91,11 @@ class Unfolding:
         while held < size and self._damage is None:
             try:
                 line = next(self._lines, b"")
-            except (ijson.JSONError, UnicodeDecodeError, RecursionError) as error:
-                self._damage = Damaged(f"the JSON document is damaged ({type(error).__name__})")
+            except (ijson.JSONError, EOFError, UnicodeDecodeError, RecursionError) as error:
+                if self._document.ended and not self._complete:
+                    self.awaited = True
+                    break
+                self._damage = Damaged(f"the document is damaged ({type(error).__name__})")
                 break
             except Damaged as error:
                 self._damage = error
@@ -155,6 +171,11 @@ def _records(source: "_Shortened") -> Iterator[bytes]:
             outer = _Record()
 
 
+def _exported(source: "_Shortened", *, complete: bool) -> Iterator[bytes]:
+    """The entries of a journal's export."""
+    return journal.entries(source.raw, complete=complete)
+
+
 def _step(path: list[str], event: str, value: Any) -> None:
     """Where the reader stands after an event."""
     if event == "map_key":
@@ -204,18 +225,23 @@ class _Shortened:
         self._inside = False
         self._escaped = False
         self._text = b""
+        self.ended = False
 
     def read(self, size: int = CHUNK) -> bytes:
         """About `size` bytes of the document; empty at its end."""
-        if size <= 0:
-            return b""
-        while data := self._source.read(max(size, 1)):
-            self._left -= len(data)
-            if self._left < 0:
-                raise Damaged("the JSON document is longer than a file of its size may unpack to")
-            if kept := self._cut(bytes(data)):
+        while size > 0 and (data := self.raw(size)):
+            if kept := self._cut(data):
                 return kept
         return b""
+
+    def raw(self, size: int) -> bytes:
+        """As many bytes of the document, or fewer, as they stand there; empty at its end."""
+        data = bytes(self._source.read(size))
+        self.ended |= not data
+        self._left -= len(data)
+        if self._left < 0:
+            raise Damaged("the document is longer than a file of its size may unpack to")
+        return data
 
     def _cut(self, data: bytes) -> bytes:
         kept: list[bytes] = []

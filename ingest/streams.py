@@ -16,7 +16,7 @@ import numpy as np
 
 from errors import UnreadableInput
 from ingest.arrival import SLACK, LocalFile, Origin
-from ingest.documents import is_document, lines_of
+from ingest.documents import Unfolding, is_document, lines_of
 from ingest.layers import (
     UNREADABLE,
     Cleaned,
@@ -36,6 +36,7 @@ from ingest.layers import (
 
 NEWLINE = ord("\n")
 BLOCK = 8 << 20
+LONG_LINES = 512  # bytes, on average: then two blocks are one, for what is done once a block
 MARK_GRAIN = 1 << 20
 FIRST_MARK = 256
 HEAD_BYTES = 4 << 10
@@ -121,6 +122,7 @@ class Stream:
     def _layer(self) -> None:
         """Put what unpacks and transcodes over the bytes, by what they begin with."""
         self._tee: Hashed | None = None
+        self._unfolding: Unfolding | None = None
         source: Readable = self._raw
         start = self._start(source)
         self.packed = compression(start)
@@ -136,7 +138,7 @@ class Stream:
             start = self._start(source)
         source = Pushed(start, source)
         if is_document(start):
-            source = lines_of(start, source, self._limit)
+            source = self._unfolding = lines_of(start, source, self._limit, complete=self.complete)
             start = b""
         if (told := strange(start)) is not None:
             raise UnreadableInput(f"{self.name}: {told}.")
@@ -171,14 +173,20 @@ class Stream:
             told.append("its lines end in CR alone")
         if self.charset and self.charset != "utf-8":
             told.append(f"read as {self.charset.upper()}")
-        if not self.sample and not self._source.nuls:
+        if self._awaited:
+            told.append("its last record is not whole yet and is awaited")
+        elif not self.sample and not self._source.nuls:
             told.append("is empty")
         return told
 
     @property
     def whole(self) -> bool:
         """Nothing of it waits for its end: no half line was left for the next time."""
-        return not self._tail and self._beyond is None
+        return not self._tail and self._beyond is None and not self._awaited
+
+    @property
+    def _awaited(self) -> bool:
+        return self._unfolding is not None and self._unfolding.awaited
 
     @property
     def head(self) -> str:
@@ -251,7 +259,7 @@ class Stream:
     def pieces(self) -> Iterator[Piece]:
         """New whole lines, about a block at a time; an overlong line comes cut to its limit + 1."""
         carry = b""
-        while data := self._take(BLOCK - len(carry) if len(carry) < BLOCK else BLOCK):
+        while data := self._take(self._room(len(carry))):
             # Joined with a view: whole blocks are copied once, not twice.
             end = data.rfind(b"\n") + 1 or len(data)
             data, rest = b"".join((carry, memoryview(data)[:end])), data[end:]
@@ -271,6 +279,11 @@ class Stream:
             yield self._emit(carry, carry + b"\n")
         else:
             self._tail = carry
+
+    def _room(self, carried: int) -> int:
+        """Bytes to be read next: what is carried is a part of the block."""
+        block = BLOCK << (self.offset > LONG_LINES * self.line)
+        return block - carried if carried < block else block
 
     def digest(self) -> str:
         """SHA-256 of the file as it lies there, a last half-written line included."""

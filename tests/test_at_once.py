@@ -1,6 +1,7 @@
 """What is looked for in many lines at once is what would be found one by one."""
 
 import re
+from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,7 @@ from ingest.formats.bits import Bits
 from ingest.formats.block import Block, beside
 from ingest.formats.lines import clean
 from ingest.formats.marking import led_by_newline, marked
+from ingest.formats.objects import Objects
 from ingest.formats.pairs import Pairs, Syntax
 from ingest.formats.quotes import Quoted, at, lines_of
 from ingest.formats.slashes import SCHEME, Slashed
@@ -33,6 +35,7 @@ LINE = st.builds(
     st.sampled_from((ORDERS[0], ORDERS[0], *ORDERS)),
     st.lists(st.sampled_from(VALUES), min_size=4, max_size=4),
 )
+NAMES = ("a", "user", "src_user", "a_name_of_many_letters", "another_name_of_many_letters")
 URL = st.one_of(
     st.text("a:/?#@.é1", max_size=24),
     st.builds(
@@ -76,6 +79,20 @@ def test_bits_are_what_a_loop_over_bytes_finds(text: str, step: int, data: st.Da
     assert found.both(found.following()).places().tolist() == [
         n for n in places if n and marked[n - 1]
     ]
+
+
+@given(
+    st.lists(st.lists(st.sampled_from(NAMES), max_size=4, unique=True), min_size=1, max_size=30),
+    st.sampled_from(('"x"', '"a\\":b"', "7", '{"user":"in"}', '"', "")),
+)
+def test_a_name_only_some_objects_have_is_found(objects: list[list[str]], value: str) -> None:
+    lines = ["{" + ",".join(f'"{name}":{value}' for name in names) + "}" for names in objects]
+    with patch("ingest.formats.objects.SAMPLE", 2):
+        found = Objects(clean(Block("".join(f"{line}\n" for line in lines).encode()))).keys()
+    every = {name for names in objects for name in names}
+    nested = {f"{name}.user" for name in every}
+    expected = nested if value.startswith("{") else set() if value in ('"', "") else every
+    assert found == expected
 
 
 def test_a_line_of_many_pairs_costs_no_more_than_others() -> None:

@@ -80,6 +80,7 @@ CARRIERS: dict[str, Callable[[list[str]], str]] = {
     "CloudWatch subscription": lambda lines: json.dumps({"messageType": "DATA_MESSAGE", "owner": "1", "logGroup": "g", "logEvents": [{"id": str(n), "timestamp": 1714644672345, "message": line} for n, line in enumerate(lines)]}) + "\n",
     "objects without newlines": lambda lines: "".join(json.dumps(docker(line)) for line in lines) + "\n",
     "Splunk's CSV": sheet('"_time","_raw",host', '"2024-05-02T10:11:12.000+0000",{},gw'),
+    "Splunk's CSV, newlines in its cells": sheet('"_time",host,_raw', '"2024-05-02T10:11:12.000+0000","gw\nof ann",{}'),
     "Azure's CSV": sheet("TimeGenerated [UTC],Computer,SyslogMessage", '"5/2/2024, 10:11:12.345 AM",gw,{}'),
     "Kibana's CSV": sheet('"@timestamp",message', '"May 2, 2024 @ 10:11:12.345",{}'),
     "a CSV with tabs": sheet('Time\tEvent', '2024-05-02 10:11:12\t{}'),
@@ -98,6 +99,17 @@ CARRIERS: dict[str, Callable[[list[str]], str]] = {
     "counted frames": each(lambda line: f"{len(syslog(line))} {syslog(line)}"),
     "syslog in JSON": each(lambda line: {"timestamp": ISO, "message": syslog(line)}),
     "JSON in syslog": each(lambda line: syslog(json.dumps({"timestamp": ISO, "message": line}))),
+    "Wazuh": each(lambda line: f"2024 May 02 10:11:12 (gw) any->/var/log/x.log {line}"),
+    "Wazuh's JSON": each(lambda line: {"timestamp": "2024-05-02T10:11:12.345+0000", "agent": {"id": "001"}, "full_log": line, "location": "/x"}),
+    "Chronicle": each(lambda line: {"log_text": line, "ts_rfc3339": ISO}),
+    "CloudWatch Insights": each(lambda line: {"@timestamp": "2024-05-02 10:11:12.345", "@message": line, "@ptr": "x"}),
+    "Event Hub": lambda lines: json.dumps({"records": [{"time": ISO, "category": "x", "properties": {"message": line}} for line in lines]}) + "\n",
+    "OpenTelemetry": lambda lines: json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": [{"timeUnixNano": "1714644672345000000", "body": {"stringValue": line}} for line in lines]}]}]}) + "\n",
+    "Loki's push": lambda lines: json.dumps({"streams": [{"stream": {"job": "x"}, "values": [["1714644672345000000", line] for line in lines]}]}) + "\n",
+    "Loki's answer": lambda lines: json.dumps({"status": "success", "data": {"resultType": "streams", "result": [{"stream": {}, "values": [["1714644672345000000", line]]} for line in lines]}}) + "\n",
+    "Fluentd": each(lambda line: f"2024-05-02T10:11:12+00:00\tproxy\t{json.dumps({'message': line})}"),
+    "structured data": each(lambda line: f'<134>1 2024-05-02T10:11:12.345Z gw proxy 7 ID1 [x@32473 a="b \\"c\\" ]"][y@1] {line}'),
+    "said again": each(lambda line: f"May  2 10:11:12 gw proxy[7]: message repeated 3 times: [ {line}]"),
     "JSON in JSON in syslog": each(lambda line: syslog(json.dumps(docker(json.dumps({"message": line}))))),
 }  # fmt: skip
 
@@ -215,3 +227,22 @@ def test_a_header_inside_syslog_is_asked_before_a_guess_without_one() -> None:
     data = "".join(f"May  2 12:30:46 10.9.9.9 {line}\n" for line in lines).encode()
     found = recognise(data, all_formats(), GIVEN)
     assert found.format is not None and found.format.name == "bluecoat" and found.confidence == 1
+
+
+@pytest.mark.parametrize("before", ["2024-05-02T10:11:12+02:00\tdns\t", "2024-05-02 10:11:12.000000000 +0200 dns.pihole: "])  # fmt: skip
+def test_fluentds_time_is_that_of_a_record_that_says_none(before: str) -> None:
+    line = before + json.dumps({"message": "query[A] www.example.org from 10.1.1.7"})
+    found = recognise(f"{line}\n{line}\n".encode(), all_formats())
+    assert found.format is not None
+    parsed = found.format.parse(Block(f"{line}\n".encode()))
+    assert parsed.rows["time"].to_pylist() == [1_714_637_472_000]
+
+
+def test_a_block_of_an_export_ends_where_a_cell_does() -> None:
+    text = CARRIERS["Splunk's CSV, newlines in its cells"](SQUID)
+    found = recognise(text.encode(), all_formats(), GIVEN).format
+    assert isinstance(found, Wrapped)
+    cut = text.index("gw\n", text.index(SQUID[1])) + len("gw\n")
+    whole = found.whole(text[:cut].encode())
+    assert text[:whole].endswith(SQUID[1] + '"\n')
+    assert found.whole(text.encode()) == len(text)

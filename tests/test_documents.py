@@ -205,3 +205,24 @@ def test_a_record_of_too_many_values_is_handed_on_empty() -> None:
     data = json.dumps([{"a": [0] * 30_000}, {"a": 1}], indent=1).encode()
     source = lines_of(data, BytesIO(data), 1 << 30)
     assert source.read(1 << 20) == b'{}\n{"a":1}\n'
+
+
+@pytest.mark.parametrize("document", [har(*(entry(n) for n in range(5))), json.dumps([{"a": n} for n in range(9)]).encode()], ids=["har", "list"])  # fmt: skip
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.7, 0.99])
+def test_an_end_that_is_not_there_yet_is_awaited(tmp_path: Path, document: bytes, share: float) -> None:  # fmt: skip
+    path = tmp_path / "growing"
+    found = []
+    for size in (int(len(document) * share), len(document)):
+        path.write_bytes(document[:size])
+        with closing(Stream(path, False, 65536, 400)) as stream:
+            found.append((b"".join(piece.data for piece in stream.pieces()), stream.whole))
+    (before, begun), (after, ended) = found
+    assert (begun, ended) == (False, True)
+    assert after.startswith(before) and before.endswith((b"\n", b""))
+
+
+def test_damage_is_no_end_that_is_awaited(tmp_path: Path) -> None:
+    path = tmp_path / "damaged"
+    path.write_bytes(b'[{"a": 1}, {"a" 2}, {"a": 3}]')
+    with closing(Stream(path, False, 65536, 400)) as stream, pytest.raises(UnreadableInput):
+        list(stream.pieces())

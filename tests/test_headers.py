@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from conftest import make_site, write_lines
@@ -131,3 +132,15 @@ def test_without_columns_a_log_without_a_header_is_not_guessed(tmp_path: Path) -
     log = write_lines(tmp_path / "gate.log", LINES[:2])
     (told,) = check.check(log, named("bluecoat"))
     assert told.rows == 0
+
+
+def test_the_line_that_tells_a_spreadsheet_the_delimiter_is_no_header() -> None:
+    head = b"sep=;\r\nDatum und Uhrzeit;Benutzer;Quell-IP;Ziel;Aktion\r\n"
+    text = head + b"19.11.2026 10:11:12;ann;10.1.1.7;www.example.org;gesperrt\r\n"
+    (format_,) = named("csv-semicolon")
+    given = Given(lead=format_.lead(b"", text), zone=ZoneInfo("UTC"))
+    parsed = format_.parse(Block(text), given)
+    assert parsed.rejects == []
+    assert dict(parsed.why) == {"header": 2}
+    assert parsed.rows["user"].to_pylist() == ["ann"]
+    assert parsed.rows["verdict"].to_pylist() == ["denied"]

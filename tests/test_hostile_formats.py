@@ -242,7 +242,7 @@ def test_a_hostile_document_is_read_or_damaged(name: str) -> None:
         while piece := lines.read(1 << 16):
             held += piece
     except Damaged as damage:
-        assert "JSON document" in str(damage)
+        assert "document" in str(damage)
     assert all(isinstance(json.loads(line), dict) for line in held.splitlines())
     assert time.process_time() - began < SLACK + len(data) * MOST / 1e6
 

@@ -1,5 +1,6 @@
 """What later records tell of a row: dnsmasq's answers, and the join itself against a slow one."""
 
+import json
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -111,7 +112,7 @@ RECORDS = st.lists(st.tuples(st.sampled_from("abc"), st.booleans(), st.sampled_f
 @given(records=RECORDS)
 def test_the_join_is_that_of_a_slow_one(records: list[tuple[str, bool, str | None]]) -> None:
     keys, asks, said = ([r[n] for r in records] for n in range(3))
-    made, told = answered(
+    made, by, told = answered(
         [coded(pa.array(keys, pa.string())), coded(pa.array(["x"] * len(keys), pa.string()))],
         np.array(asks, bool),
         coded(pa.array(said, pa.string())),
@@ -122,6 +123,9 @@ def test_the_join_is_that_of_a_slow_one(records: list[tuple[str, bool, str | Non
         for at, asking in enumerate(asks)
     ]
     assert told.tolist() == before
+    saying = [(at, o) for at, o in enumerate(by.to_pylist()) if o is not None]
+    assert all(o > at and keys[o] == keys[at] and said[o] == made[at].as_py() for at, o in saying)
+    assert [at for at, _ in saying] == [at for at, one in enumerate(made) if one.is_valid]
 
 
 def test_a_reply_is_a_row_only_where_its_query_is_not_logged() -> None:
@@ -177,3 +181,31 @@ def test_a_product_whose_lines_hold_no_time_is_still_recognised() -> None:
     found = recognise(line * 5, all_formats())
     assert found.format is not None and found.format.name == "coredns"
     assert {r.reason.split(":")[0] for r in found.format.parse(Block(line)).rejects} == {TIMELESS}
+
+
+def untangle(event: str, session: int, **more: object) -> str:
+    facts = {"sessionEvent": {"sessionId": session, "CClientAddr": "10.1.1.7"}, **more}
+    return json.dumps({"class": f"class com.untangle.app.{event}", "timeStamp": "2024-05-02 10:11:12.1", **facts})  # fmt: skip
+
+
+def test_a_request_and_what_the_web_filter_says_of_it_are_one_row() -> None:
+    request, judged = "http.HttpRequestEvent", "web_filter.WebFilterEvent"
+    site = {"host": "www.example.org:80", "method": "GET"}
+    lines = (
+        untangle(request, 1, requestUri="/a", **site),
+        untangle(request, 2, requestUri="/a", **site),
+        untangle(
+            judged, 2, requestLine="GET http://www.example.org/a", blocked=True, category="News"
+        ),
+        untangle(
+            judged, 1, requestLine="GET http://www.example.org/a", blocked=False, category="Work"
+        ),
+        untangle(request, 1, requestUri="/a", **site),
+        untangle(judged, 1, requestLine="GET http://www.example.net/a", blocked=False),
+        untangle("web_filter.WebFilterQueryEvent", 1, requestLine="GET http://www.example.org/a"),
+    )
+    (format_,) = named("arista-ngfw")
+    parsed = format_.parse(Block("".join(f"{line}\n" for line in lines).encode()), SAID)
+    assert not parsed.rejects
+    found = parsed.rows.select(["line", "verdict", "device_category"]).to_pylist()
+    assert [tuple(f.values()) for f in found] == [(0, "allowed", "Work"), (1, "denied", "News"), (4, "unknown", None), (5, "allowed", None)]  # fmt: skip

@@ -1,14 +1,15 @@
 """What carries log lines: JSON objects of shippers, clouds and container engines, or a time before each.
 
 A carrier has a name: the path of the line in its object (`log`, `event.original`, `jsonPayload`),
-`path[]` where the objects of a list are records of their own, `syslog`, `stamp`, or an export as
-CSV (`sheets`).
+`path[]` where the objects of a list are records of their own, `syslog`, `structured` (its structured data as
+well), `stamp`, `fluentd`, or an export as CSV (`sheets`).
 """
 
 import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,26 +21,35 @@ from ingest.formats import envelopes, sheets
 from ingest.formats.block import Reject
 from ingest.formats.lines import Lines, coded, from_texts
 from ingest.formats.objects import Objects, at_path
+from ingest.formats.quotes import joined
 from ingest.formats.sheets import Held
 
 LISTS = (
     "records", "Records", "logEvents", "events", "Events", "value", "logs", "entries", "data",
     "results", "items", "queries", "hits.hits", "response.entries", "body.queries",
+    "resourceLogs.scopeLogs.logRecords", "streams.values", "data.result.values",
 )  # fmt: skip
 PLACES = (
     "_raw", "raw", "log", "MESSAGE", "event.original", "log.original", "message", "msg", "event",
     "SyslogMessage", "RawData", "rawEvent", "raw_event", "rawLog", "textPayload", "jsonPayload",
     "protoPayload", "line", "short_message", "full_message", "body.stringValue", "body", "Body",
     "data", "_source", "result", "record", "payload", "properties", "Message", "content", "text",
+    "full_log", "@message", "log_text", "properties.message", "properties.log",
 )  # fmt: skip
-"""Where carriers put the line: Docker, journald, Beats, Fluent Bit, Vector, Loki, Splunk, clouds."""
+"""Where carriers put the line: Docker, journald, Beats, Fluent Bit, Vector, Loki, Splunk, Wazuh, clouds."""
 TIMES = (
     "time", "timestamp", "@timestamp", "__REALTIME_TIMESTAMP", "_SOURCE_REALTIME_TIMESTAMP", "ts",
     "TimeGenerated", "date", "_time", "timeUnixNano", "receiveTimestamp", "EventReceivedTime",
 )  # fmt: skip
-STAMP = rf"^(?P<all>(?P<time>{envelopes.ISO}) (?:(?:stdout|stderr) [FP](?::\S*)? )?)"
+MOMENT = "@wrapper.time"
+FLUENTD = rf"^(?P<all>(?P<time>{envelopes.ISO}|{envelopes.BLANKED})(?:\t[^\t ]*\t| [\w.*/-]+: ))\{{"
+STAMPS = {
+    "stamp": rf"^(?P<all>(?P<time>{envelopes.ISO}) (?:(?:stdout|stderr) [FP](?::\S*)? )?)",
+    "fluentd": FLUENTD,  # its files: time, tag and record; on its standard output with blanks between
+}
 DECODER = json.JSONDecoder()
 NEXT = re.compile(r"\}\s*+,?\s*+(?=\{\")")
+SYSLOGS = {"syslog": envelopes.syslog, "structured": envelopes.structured}
 LEAST, PARTIAL, LONGEST, MOST = 12, 8 << 10, 1 << 20, 50_000
 
 
@@ -55,18 +65,37 @@ def places(lines: Lines) -> list[str]:
         found += [f"{name}[]" for name in LISTS if any(_listed(one, name) for one in objects)]
         found += [name for name in PLACES if any(_carries(one, name) for one in objects)]
     if not first.lstrip().startswith(b"{"):
-        if sheet := sheets.sheet(first):
+        if sheet := sheets.sheet(joined(lines)):
             found.append(sheet)
         if envelopes.syslog(lines) is not lines:
             found.append("syslog")
-        if re.match(STAMP.replace("(?P<all>", "(?:").encode(), first):
-            found.append("stamp")
+            if envelopes.structured(lines) is not lines:
+                found.append("structured")
+        for name, stamp in STAMPS.items():
+            if re.match(
+                stamp.encode(), first
+            ):  # what stands before an object is more than the object
+                found.insert(0 if name == "fluentd" else len(found), name)
     return found
 
 
 def _listed(one: Mapping[str, Any], name: str) -> bool:
-    value = at_path(one, name.split("."))
-    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
+    held = _held(one, name)
+    return bool(held) and (isinstance(held[0], dict) or _timed(held[0]))
+
+
+def _held(one: Mapping[str, Any], name: str) -> list[Any]:
+    """What the list at a path holds; on the way to it may stand lists of objects (OTLP, Loki)."""
+    found: list[Any] = [one]
+    for key in name.split("."):
+        inner = [one[key] for one in found if isinstance(one, dict) and key in one]
+        found = [x for value in inner for x in (value if isinstance(value, list) else [value])]
+    return found[:MOST] if inner and isinstance(inner[0], list) else []
+
+
+def _timed(value: Any) -> bool:
+    """Whether this is Loki's pair of a time and a line."""
+    return isinstance(value, list) and len(value) > 1 and all(isinstance(x, str) for x in value[:2])
 
 
 def _carries(one: Mapping[str, Any], name: str) -> bool:
@@ -80,29 +109,42 @@ def opened(lines: Lines, name: str) -> tuple[Lines, list[Reject], Counter[str]]:
     """The lines a carrier holds, lines that hold none, and what is ignored on purpose."""
     if not len(lines):
         return lines, [], Counter()
-    if name == "syslog":
-        return envelopes.syslog(lines), [], Counter()
-    if name == "stamp":
-        return _stamped(lines), [], Counter()
+    if name in SYSLOGS:
+        return SYSLOGS[name](lines), [], Counter()
+    if name in STAMPS:
+        return _stamped(lines, STAMPS[name]), [], Counter()
     rest: Counter[int] = Counter()
     headers: list[int] = []
     if name.startswith(sheets.SHEET):
+        lines = joined(lines)
         (texts, numbers, moments), headers = sheets.opened(lines, name)
     else:
         held = _texts(lines, name)
-        texts, numbers, moments = _joined(held, rest) if name == "log" else held
+        texts, numbers, moments = _glued(held, rest) if name == "log" else held
     known = np.array(sorted({*numbers, *rest, *headers}), np.int64)
     missing = np.setdiff1d(lines.numbers, known)
     rejects = [Reject(int(n), "no log line in its envelope") for n in missing]
-    facts = {"@wrapper.time": coded(pa.array(moments, pa.string()))} if any(moments) else {}
-    inside = from_texts(pa.array(texts, pa.string()), np.array(numbers, np.int64), facts)
+    inside = from_texts(pa.array(texts, pa.string()), np.array(numbers, np.int64), {})
+    inside = replace(inside, facts=_facts(lines, inside, moments))
     return inside, rejects, +Counter({"the rest of a line": len(rest), "header": len(headers)})
 
 
-def _stamped(lines: Lines) -> Lines:
-    found = pc.extract_regex(lines.texts, pattern=STAMP)
+def _facts(outer: Lines, inside: Lines, moments: list[str | None]) -> dict[str, pa.DictionaryArray]:
+    """What the envelopes round a carrier said of its lines, and when it says they were."""
+    at = pa.array(np.searchsorted(outer.numbers, inside.numbers))
+    facts = {name: column.take(at) for name, column in outer.facts.items()}
+    if any(moments):
+        own: pa.Array = pa.array(moments, pa.string())
+        if MOMENT in facts:
+            own = pc.coalesce(own, facts[MOMENT].cast(pa.string()))
+        facts[MOMENT] = coded(own)
+    return facts
+
+
+def _stamped(lines: Lines, stamp: str) -> Lines:
+    found = pc.extract_regex(lines.texts, pattern=stamp)
     length = pc.binary_length(found.field("all")).fill_null(0).to_numpy(zero_copy_only=False)
-    facts = {**lines.facts, "@wrapper.time": coded(found.field("time"))}
+    facts = {**lines.facts, MOMENT: coded(found.field("time"))}
     return lines.at(lines.block.starts + length, facts)
 
 
@@ -129,15 +171,16 @@ def _values(lines: Lines, name: str) -> Iterator[tuple[int, Mapping[str, Any], A
     objects = Objects(lines)
     path = name.removesuffix("[]")
     for number, one in zip(objects.numbers.tolist(), objects.objects, strict=True):
-        value = at_path(one, path.split("."))
         if not name.endswith("[]"):
-            yield number, one, value
-        elif isinstance(value, list):
-            for inner in value[:MOST]:
-                if isinstance(inner, dict):
-                    # CloudWatch's list holds lines (`message`), Azure's and CloudTrail's the records.
-                    line = inner.get("message") if path == "logEvents" else inner
-                    yield number, inner, line
+            yield number, one, at_path(one, path.split("."))
+            continue
+        for inner in _held(one, path):
+            if isinstance(inner, dict):
+                # CloudWatch's list holds lines (`message`), Azure's and CloudTrail's the records.
+                line = inner.get("message") if path == "logEvents" else inner
+                yield number, inner, line
+            elif _timed(inner):
+                yield number, {"time": inner[0]}, inner[1]
 
 
 def _several(line: bytes) -> Iterator[dict[str, Any]]:
@@ -182,7 +225,7 @@ def _moment(outer: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _joined(held: Held, why: Counter[int]) -> Held:
+def _glued(held: Held, why: Counter[int]) -> Held:
     """Docker cuts lines at 16 KiB: pieces without a newline at their end go on in the next one."""
     texts: list[str] = []
     numbers: list[int] = []

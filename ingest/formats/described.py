@@ -37,7 +37,7 @@ from ingest.formats.lines import Columns, Lines, Table, clean, coded
 from ingest.formats.marking import marked
 from ingest.formats.objects import Objects
 from ingest.formats.pairs import Pairs, Syntax
-from ingest.formats.quotes import records, whole_records
+from ingest.formats.quotes import joined, whole_records
 from ingest.formats.synonyms import completed
 from ingest.formats.values import filled
 
@@ -106,10 +106,8 @@ class Described:
     def read(self, lines: Lines, given: Given) -> Parsed:
         """The same, of lines that came out of an envelope, with what it said of them."""
         lines, why = _begun(lines, comments=self._headed is None)
-        if any(one.multiline for one in self._layouts) and b'"' in lines.block.data:
-            joined, kept = records(lines.block, ord('"'))
-            facts = {name: column.take(pa.array(kept)) for name, column in lines.facts.items()}
-            lines = Lines(joined, lines.numbers[kept], facts)
+        if any(one.multiline for one in self._layouts):
+            lines = joined(lines)
         parts, left, headed = self._laid_out(lines, given)
         if len(left) and headed is not None and headed is not left:
             # A relay sets its own header before the one that is there.
@@ -117,7 +115,8 @@ class Described:
             parts += more
         said = f"no line of {self.title}"
         rejects = [Reject(int(n), said) for n in left.numbers]
-        return mapping.together([Parsed(RAW.empty_table(), rejects, why), *parts])
+        made = mapping.together([Parsed(RAW.empty_table(), rejects, why), *parts])
+        return envelopes.forgiven(made, lines)
 
     def _laid_out(self, bare: Lines, given: Given) -> tuple[list[Parsed], Lines, Lines | None]:
         """What the layouts read; the lines none of them fits, as they are and without their header."""

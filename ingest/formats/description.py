@@ -178,11 +178,13 @@ class Judge(Model):
 class Later(Judge):
     """Records that tell what became of one before them: the same in the columns `by`, and no question.
 
-    A record is a question, and may be a row, where `asks` holds.
+    A record is a question, and may be a row, where `asks` holds. Of the record that says the verdict the
+    columns `hands` are the question's as `@later.NAME`.
     """
 
     by: Words
     asks: dict[str, Held]
+    hands: Words = []
 
 
 Judges = Annotated[list[Judge], BeforeValidator(_many)]

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest.formats.block import IntArray
-from ingest.formats.lines import Lines, coded
+from ingest.formats.block import IntArray, Parsed
+from ingest.formats.lines import Lines, coded, from_texts
 
 # `123 <134>1 …`: a frame that counts its bytes (RFC 6587) before the priority.
 PRI = r"^ ?(?:(?:\d{1,6} )?<(?P<pri>\d{1,3})>:?)? ?"
@@ -21,7 +21,8 @@ BLANKED = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:[Zz]| ?[+-]\d\d:?\d
 MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 CLOCK = r"\d\d:\d\d:\d\d(?:[.,]\d{1,6})?"
 TAG = r"(?:(?P<tag>/?[A-Za-z_][\w./-]{0,63}|\([A-Za-z_][\w./-]{0,61}\))(?:\[[\w:.-]{0,40}\])?: )?"
-HOST = r"(?:(?P<host>[^\s:=\[,\"|<{%]{1,255}|[0-9a-fA-F:.]{3,45})(?: ?: | )(?: *))?"
+# A colon right behind a word with `_` ends a tag: where no host is written, that is the sender's own.
+HOST = r"(?:(?P<named>[^\s:=\[,\"|<{%_]{1,255}|[0-9a-fA-F:.]{3,45}): +|(?P<host>[^\s:=\[,\"|<{%]{1,255}|[0-9a-fA-F:.]{3,45})(?: : | ) *)?"
 # Each in two pieces: what has to stand there, and what may follow. Whether a line has a head is asked
 # of the first alone, for the counts in the second make a pattern a hundred times as dear to compile.
 HEADS = (
@@ -32,6 +33,11 @@ HEADS = (
         PRI
         + rf"\d{{1,2}} (?P<time>{ISO}|-) (?P<host>\S{{1,255}}) (?P<tag>\S{{1,48}}) \S{{1,128}} (?P<msgid>\S{{1,64}}) ",
         r"(?:- ?|(?:\[(?:meta|timeQuality|origin)\b[^\]]*\])+ )?",
+    ),
+    # Wazuh and OSSEC: the agent, and the file or address a line came from.
+    (
+        rf"^(?P<time>\d{{4}} {MONTH} \d\d {CLOCK}) (?:\([^)]{{1,64}}\) )?(?P<host>[^\s>]{{1,64}}->\S+) (?P<tag>)(?P<pri>)",
+        "",
     ),
     # RFC 3164 and what devices make of it: a year, a zone or a colon more, a host or a tag less.
     (
@@ -80,7 +86,46 @@ def syslog(lines: Lines) -> Lines:
     return lines if found is None else found
 
 
+REPEATED = r"^message repeated \d+ times: \[ ?(.*?) ?\]\s*$"
+"""What rsyslog writes for the same message again: one record, for how often says nothing of minutes."""
+
+AGAIN = r"\b(?:last|above) message repeat(?:ed|s) \d+ times?(?: ---)?\s*$"
+SAID_AGAIN = "syslog's word that a message came again"
+
+
+def forgiven(parsed: Parsed, lines: Lines) -> Parsed:
+    """The same, but that what syslog itself says of a message before is no reject."""
+    if not parsed.rejects:
+        return parsed
+    at = np.searchsorted(lines.numbers, [one.line for one in parsed.rejects])
+    found = pc.match_substring_regex(lines.texts.take(pa.array(at)), AGAIN).to_pylist()
+    parsed.why[SAID_AGAIN] += sum(found)
+    parsed.rejects = [r for r, again in zip(parsed.rejects, found, strict=True) if not again]
+    parsed.why = +parsed.why
+    return parsed
+
+
+STRUCTURED = r"^(?P<all>(?:\[[\w.-]+@\d+(?: [\w.@-]+=\"(?:[^\"\\]|\\.)*\")*\])+ )[^\[\s]"
+
+
+def structured(lines: Lines) -> Lines:
+    """Lines without a syslog header and the structured data before their records; the same where no
+    record follows any."""
+    body = syslog(lines)
+    found = pc.struct_field(pc.extract_regex(body.texts, pattern=STRUCTURED), "all")
+    length = pc.binary_length(found).fill_null(0).to_numpy(zero_copy_only=False)
+    return body.at(body.block.starts + length, body.facts) if length.any() else lines
+
+
 def _syslog(lines: Lines) -> Lines:
+    outer = _relayed(lines)
+    if outer is lines or b"message repeated " not in outer.block.data:
+        return outer
+    plain = pc.replace_substring_regex(outer.texts, pattern=REPEATED, replacement=r"\1")
+    return from_texts(plain, outer.numbers, outer.facts)
+
+
+def _relayed(lines: Lines) -> Lines:
     outer = _beheaded(lines)
     if outer is lines:
         return lines
@@ -124,6 +169,8 @@ def _beheaded(lines: Lines) -> Lines:
         starts += np.where(fits, length, 0)
         for name, made in facts.items():
             text = _span(texts, found, name)
+            if name == "host":
+                text = pc.coalesce(text, _span(texts, found, "named"))
             made.append(pc.if_else(keep, text, pa.scalar(None, pa.string())))
         if not left.any():
             break

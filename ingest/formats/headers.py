@@ -23,6 +23,8 @@ MOST_COLUMNS = 4096
 MOST_SECTIONS = 256
 FIELDS = re.compile(rb"^#\s*fields\b[:\s]?", re.IGNORECASE)
 CLOCK = b"x-fairwatch-clock"
+SEPARATOR = r'^"?sep=[,;|\t]"?\s*$'
+"""The line before a header by which spreadsheets know the delimiter."""
 IN_FORCE = (b"fields", b"date", b"separator", b"gmt-offset", CLOCK)
 DAYS = (
     (re.compile(rb"(\d{4})[-/](\d\d)[-/](\d\d)"), (1, 2, 3)),
@@ -74,7 +76,7 @@ class Header:
 def first_line(data: bytes) -> bytes:
     """The first line that is not blank, with its newline."""
     for line in data[:LONGEST].splitlines(keepends=True):
-        if line.strip():
+        if line.strip() and not re.match(SEPARATOR.encode(), line.lstrip(b"\xef\xbb\xbf")):
             return line if line.endswith(b"\n") else b""
     return b""
 
@@ -83,17 +85,26 @@ def csv_header(lines: Lines, given: Given, layout: Layout) -> tuple[Header | Non
     """The names of the first line, or the source's own; the lines without it and its repeats."""
     if given.columns:
         return _names(given.columns), lines, 0
+    lines, told = _untold(lines)
     lead = given.lead.decode("utf-8", "replace").lstrip("\ufeff").strip("\r\n")
     if not lead and len(lines):
         lead = lines.block.line(0).decode("utf-8", "replace")
     if not lead:
-        return None, lines, 0
+        return None, lines, told
     lead = lead.replace("\0", "")
     names = next(csv.reader([lead], delimiter=layout.delimiter), [])
     if len(names) < 2 or len(names) > MOST_COLUMNS or any(re.fullmatch(r"[\d.:\s/-]+", n) for n in names):  # fmt: skip
-        return None, lines, 0
+        return None, lines, told
     repeats = pc.equal(lines.texts, lead).to_numpy(zero_copy_only=False)
-    return _names(names), lines.take(np.flatnonzero(~repeats)), int(repeats.sum())
+    return _names(names), lines.take(np.flatnonzero(~repeats)), int(repeats.sum()) + told
+
+
+def _untold(lines: Lines) -> tuple[Lines, int]:
+    """Lines without the one that tells a spreadsheet the delimiter; how many it was."""
+    if not lines.block.data[:8].lstrip(b'"').startswith(b"sep="):
+        return lines, 0
+    told = pc.match_substring_regex(lines.texts, SEPARATOR).to_numpy(zero_copy_only=False)
+    return lines.take(np.flatnonzero(~told)), int(told.sum())
 
 
 def _names(names: "list[str] | tuple[str, ...]") -> Header:

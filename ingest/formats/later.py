@@ -14,9 +14,9 @@ ORDER = ("denied", "auth", "error", "allowed")
 alias was looked up is blocked."""
 
 
-def answered(keys: Sequence[pa.DictionaryArray], asks: Mask, said: pa.DictionaryArray) -> tuple[pa.DictionaryArray, Mask]:  # fmt: skip
-    """The verdict of each record that asks, by the records of the same keys that follow it; and which
-    others follow a question of theirs.
+def answered(keys: Sequence[pa.DictionaryArray], asks: Mask, said: pa.DictionaryArray) -> tuple[pa.DictionaryArray, pa.Array, Mask]:  # fmt: skip
+    """The verdict of each record that asks, by the records of the same keys that follow it; which record
+    said so; and which others follow a question of theirs.
 
     A question is answered by what stands between it and the next question of the same keys; questions
     that follow one another without an answer share the next. Null where nothing answers in the block.
@@ -31,16 +31,19 @@ def answered(keys: Sequence[pa.DictionaryArray], asks: Mask, said: pa.Dictionary
     begins = np.flatnonzero(first | (asked & ~before))
     weight = _weights(said)[order]
     weight[asked] = len(ORDER)
-    result = np.full(count, len(ORDER), np.int64)
+    result, by = np.full(count, len(ORDER), np.int64), np.zeros(count, np.int64)
     told = np.zeros(count, bool)
     if count:
-        best = np.minimum.reduceat(weight, begins)
+        # The first of the strictest: verdict and place as one number.
+        best = np.minimum.reduceat(weight * count + np.arange(count), begins)
         sizes = np.diff(np.append(begins, count))
         told[order] = np.repeat(asked[begins], sizes) & ~asked
         spread = np.repeat(best, sizes)
-        result[order] = np.where(asked, spread, len(ORDER))
-    codes = pa.array(result.astype(np.int32), mask=result == len(ORDER))
-    return codes_to_text(codes, list(ORDER)), told
+        result[order] = np.where(asked, spread // count, len(ORDER))
+        by[order] = order[spread % count]
+    none = result == len(ORDER)
+    codes = pa.array(result.astype(np.int32), mask=none)
+    return codes_to_text(codes, list(ORDER)), pa.array(by, mask=none), told
 
 
 def _weights(said: pa.DictionaryArray) -> IntArray:

@@ -63,8 +63,8 @@ def rows(layout: Layout, kind: Kind, columns: Columns, given: Given) -> Parsed:
 
 
 def _answered(rules: Rules, columns: Columns) -> Columns:
-    """The columns, with `@later` (what later records tell of a row) and `@asked` (of a record that tells:
-    whether its row stands before it)."""
+    """The columns, with `@later` (what later records tell of a row), `@later.NAME` (the columns they hand
+    on) and `@asked` (of a record that tells: whether its row stands before it)."""
     later = rules.layout.later
     if later is None or not len(columns.numbers):
         return columns
@@ -73,9 +73,10 @@ def _answered(rules: Rules, columns: Columns) -> Columns:
     told = [fields.judged(c, later) for name in later.from_ if (c := named.raw(name)) is not None]
     if not keys or not told:
         return columns
-    made, after = answered(keys, holds(named, later.asks), first_of(told))
+    made, by, after = answered(keys, holds(named, later.asks), first_of(told))
     asked = codes_to_text(pa.array(np.zeros(len(after), np.int32), mask=~after), ["yes"])
-    return Beside(columns, {LATER: made, "@asked": asked})
+    handed = {f"{LATER}.{n}": c.take(by) for n in later.hands if (c := named.column(n)) is not None}
+    return Beside(columns, {LATER: made, "@asked": asked, **handed})
 
 
 def together(parts: Sequence[Parsed]) -> Parsed:

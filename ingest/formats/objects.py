@@ -4,6 +4,7 @@ Where the first objects agree on what type each value has, Arrow reads the value
 else; where a line is no object, or of another type, the block is read object by object.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -14,9 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import json
 
+from ingest.formats.bits import Bits
 from ingest.formats.block import Block, IntArray, Reject
-from ingest.formats.lines import Lines, coded
+from ingest.formats.lines import Lines, coded, cut
+from ingest.formats.words import REACH, Ending
 
+DASH = re.compile(rb'(":\s*+)-(?=\s*+[,}])')
 DEEPEST = 12
 SAMPLE = 100
 MOST_NAMES = 500
@@ -100,7 +104,34 @@ class Objects:
 
 
 def _unlike(block: Block, first: int) -> list[int]:
-    """Lines with a name that none of the first lines has: names are told apart by their ends."""
+    """Lines with a name that none of the first lines has."""
+    others = _others(block)
+    if not len(others):
+        return []
+    kept = np.union1d(np.arange(min(first, len(block.ends))), others)
+    fresh = _named_anew(cut(block, block.starts[kept], block.ends[kept]), first)
+    return [int(kept[n]) for n in fresh]
+
+
+def _others(block: Block) -> IntArray:
+    """Lines that have not the names of the first line in its order: in a log, as a rule, none."""
+    array, every = block.array, np.arange(len(block.ends))
+    quotes, colons = (Bits.of(array, byte) for byte in b'":')
+    ends = quotes.following().both(colons).places() - 1  # the quotes that end a name
+    past = np.searchsorted(ends, block.ends)
+    counts = np.diff(past, prepend=0)
+    starts = [block.data.rfind(b'"', 0, end) for end in ends[: counts[0]].tolist()]
+    lengths = ends[: counts[0]] - np.array(starts, np.int32)
+    if not len(starts) or lengths.max() > REACH:
+        return every
+    rows = np.flatnonzero(counts == counts[0])
+    places = ends[(past - counts)[rows][:, None] + np.arange(counts[0])]
+    return np.setdiff1d(every, rows[Ending(array).alike(places, lengths)], assume_unique=True)
+
+
+def _named_anew(block: Block, first: int) -> list[int]:
+    """Lines with a name that none of the first lines has: names are told apart by their ends
+    and lengths."""
     array = block.array
     quotes = np.flatnonzero(array == ord('"'))
     if len(quotes) < 2:
@@ -112,7 +143,7 @@ def _unlike(block: Block, first: int) -> list[int]:
     words = np.ndarray((len(padded) - 7,), dtype="<u8", buffer=padded.data, strides=(1,))
     short = np.minimum(lengths, 16)
     last, before = words[ends + (PAD - 8)] & _LAST[short], words[ends + (PAD - 16)] & _BEFORE[short]
-    mixed = (last * _ODD + before) * _ODD
+    mixed = ((last * _ODD + before) * _ODD + lengths.astype(np.uint64)) * _ODD
     bucket = (mixed >> np.uint64(44)).view(np.int64)
     known = int(np.searchsorted(ends, block.starts[first])) if first < len(block.starts) else None
     seen = np.zeros(1 << 20, bool)
@@ -271,6 +302,18 @@ def _object(line: bytes) -> dict[str, Any] | None:
         line = line[start:]
     try:
         one = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return _with_dashes(line)
+    return one if isinstance(one, dict) else None
+
+
+def _with_dashes(line: bytes) -> dict[str, Any] | None:
+    """Formats of one's own write numbers bare (`"took":%tr`), and `-` where there is none."""
+    made = DASH.sub(rb"\1null", line)
+    if made == line:
+        return None
+    try:
+        one = orjson.loads(made)
     except orjson.JSONDecodeError:
         return None
     return one if isinstance(one, dict) else None

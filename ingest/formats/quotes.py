@@ -1,9 +1,10 @@
 """Which bytes of a block stand within quotes, line by line."""
 
 import numpy as np
+import pyarrow as pa
 
-from ingest.formats.block import BACKSLASH, NEWLINE, Block, IntArray
-from ingest.formats.lines import Mask
+from ingest.formats.block import BACKSLASH, NEWLINE, QUOTE, Block, IntArray
+from ingest.formats.lines import Lines, Mask
 
 
 def at(block: Block, byte: int) -> IntArray:
@@ -108,6 +109,17 @@ def records(block: Block, quote: int, *, most: int = 50) -> tuple[Block, IntArra
     return Block(bytes(data)), numbers[begins]
 
 
+def joined(lines: Lines, quote: int = QUOTE) -> Lines:
+    """Lines as records: what stands between quotes that span several of them is one."""
+    if quote not in lines.block.data:
+        return lines
+    made, kept = records(lines.block, quote)
+    if len(kept) == len(lines):
+        return lines
+    facts = {name: column.take(pa.array(kept)) for name, column in lines.facts.items()}
+    return Lines(made, lines.numbers[kept], facts)
+
+
 def whole_records(data: bytes, quote: int, *, most: int = 50) -> int:
     """How many bytes of `data` are records that the following bytes cannot belong to."""
     block = Block(data)
@@ -129,6 +141,7 @@ __all__ = [
     "Escapes",
     "Quoted",
     "at",
+    "joined",
     "lines_of",
     "records",
     "unescaped",

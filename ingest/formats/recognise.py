@@ -11,18 +11,36 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest.formats import carriers
-from ingest.formats.block import NOTHING_SAID, RAW, TIMELESS, UNSAID, Block, Given, Parsed, Reject
+from ingest.formats import carriers, envelopes
+from ingest.formats.block import (
+    NOTHING_SAID,
+    QUOTE,
+    RAW,
+    TIMELESS,
+    UNSAID,
+    Block,
+    Given,
+    Parsed,
+    Reject,
+)
 from ingest.formats.described import Described
 from ingest.formats.headers import OTHERS_DIRECTIVE
 from ingest.formats.lines import Lines, clean
 from ingest.formats.mapping import together
+from ingest.formats.quotes import whole_records
+from ingest.formats.sheets import SHEET
 
 SAMPLE_LINES = 200
 CERTAIN, GUESSED = 0.5, 0.8
 MOST_FORMATS = 4
 DEEPEST = 3
-SAYS_NOTHING = ("blank line", "comment", "blank line or comment", OTHERS_DIRECTIVE)
+SAYS_NOTHING = (
+    "blank line",
+    "comment",
+    "blank line or comment",
+    OTHERS_DIRECTIVE,
+    envelopes.SAID_AGAIN,
+)
 SLASHED = re.compile(rb"\b\d{1,2}([/.-])\d{1,2}\1\d{2,4}\b")
 Order = Literal["dmy", "mdy"]
 
@@ -61,8 +79,13 @@ class Wrapped:
     @property
     def title(self) -> str:
         """Both, as a person would say it."""
-        carrier = {"syslog": "syslog", "stamp": "lines with a time before them"}
-        told = "CSV" if self.carrier.startswith("csv ") else carrier.get(self.carrier, "JSON")
+        carrier = {
+            "syslog": "syslog",
+            "structured": "syslog",
+            "stamp": "lines with a time before them",
+            "fluentd": "lines of Fluentd",
+        }
+        told = "CSV" if self.carrier.startswith(SHEET) else carrier.get(self.carrier, "JSON")
         return f"{self.inner.title} in {told}"
 
     @property
@@ -82,8 +105,8 @@ class Wrapped:
         return lead
 
     def whole(self, data: bytes) -> int:
-        """A record is a line."""
-        return len(data)
+        """A record is a line, but a cell of an export may hold newlines."""
+        return whole_records(data, QUOTE) if self.carrier.startswith(SHEET) else len(data)
 
     def parse(self, block: Block, given: Given = NOTHING_SAID) -> Parsed:
         """The inner format's rows; lines without one in them are rejects."""
@@ -96,7 +119,7 @@ class Wrapped:
         parsed = renumbered(_read(self.inner, inside, given), inside)
         parsed.rejects += rejects
         parsed.why += why + blank
-        return parsed
+        return envelopes.forgiven(parsed, lines)
 
 
 def _said(lines: Lines) -> tuple[Lines, Counter[str]]:

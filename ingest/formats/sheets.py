@@ -14,11 +14,13 @@ SHEET = "csv "
 CELLS = (
     "_raw", "raw", "SyslogMessage", "RawData", "event.original", "message", "Message", "msg",
     "textPayload", "log", "event", "Event", "full_message", "rawEvent", "Raw Message", "Log Message",
+    "raw_log", "rawLog", "Raw Log", "raw_message", "raw_event", "original_message", "syslog_message", "log_line",
+    "Nachricht", "Meldung",
 )  # fmt: skip
 """What exports call the column of the line, likeliest first."""
 TIMES = (
     "_time", "@timestamp", "timestamp", "TimeGenerated [UTC]", "TimeGenerated", "TimeCreated", "time",
-    "Time", "Timestamp", "receiveTimestamp", "date",
+    "Time", "Timestamp", "receiveTimestamp", "date", "Datum und Uhrzeit", "Date et heure",
 )  # fmt: skip
 DATED = re.compile(r"\d{1,4}([./-] ?)\d{1,2}\1\d{1,4}\.?,? \d{1,2}:\d\d:\d\d")
 PORTALS = ("%m/%d/%Y, %I:%M:%S.%f %p", "%m/%d/%Y, %I:%M:%S %p", "%b %d, %Y @ %H:%M:%S.%f")
@@ -28,9 +30,9 @@ Held = tuple[list[str], list[int], list[str | None]]
 """The text of each record, the number of its line, and when its carrier says it was."""
 
 
-def sheet(first: bytes) -> str | None:
+def sheet(records: Lines) -> str | None:
     """The carrier's name, of a file that begins so; None where no column is the line."""
-    head, second = (*first.decode("utf-8", "replace").split("\n"), "")[:2]
+    head, second = (*records.texts[:2].to_pylist(), "", "")[:2]
     for delimiter in ",;\t|":
         names = [name.strip() for name in _cells(head, delimiter)]
         cells = _cells(second, delimiter)
@@ -63,7 +65,8 @@ def opened(lines: Lines, name: str) -> tuple[Held, list[int]]:
     for line, number in zip(lines.texts.to_pylist(), lines.numbers.tolist(), strict=True):
         cells = _cells(line, delimiter)
         if len(cells) == count and cells[at].strip() and cells[at] not in CELLS:
-            texts.append(cells[at])
+            # What was a newline at the end of the cell is a blank.
+            texts.append(cells[at].rstrip(" "))
             numbers.append(number)
             moments.append(_plain(cells[moment]) + "Z" * utc if moment >= 0 else None)
         elif (len(cells) == count and cells[at] in CELLS) or len(cells) == at == count - 1:

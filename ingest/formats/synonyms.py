@@ -14,17 +14,21 @@ from ingest.formats.description import Judge, Layout, Regex, Take, Target, Unit,
 
 ANY_TIME = [
     "epoch", "iso", "clf", "syslog", "ctime", "%Y/%m/%d %H:%M:%S%f%z", "%d %b %Y %H:%M:%S%f%z",
-    "%d-%b-%Y %H:%M:%S%f%z", "%Y.%m.%d %H:%M:%S%f", "%d.%m.%Y %H:%M:%S%f", "date-local",
+    "%d-%b-%Y %H:%M:%S%f%z", "%Y.%m.%d %H:%M:%S%f", "%d.%m.%Y,? +%H:%M:%S%f", "%d.%m.%y %H:%M:%S%f",
+    "date-local",
 ]  # fmt: skip
 ADDRESS = r"^(\d{1,3}(?:\.\d{1,3}){3})[:/].*$"
 ZONED = ("%Y-%m-%d %H:%M:%S%f%z", "%Y/%m/%d %H:%M:%S%f%z", "%d %b %Y %H:%M:%S%f%z", "%Y-%m-%dT%H:%M:%S%f%z")  # fmt: skip
 ZONES = ("tz", "timezone", "time_zone", "tz_offset", "utc_offset", "devTimeZone")
+PORTAL = ["%m/%d/%Y, %H:%M:%S%f %p", "iso"]
+TOLD_ZONE = re.compile(r"(?i)\s*\[(utc|local time)\]$")
+"""What Azure's portal writes behind the name of a time's column."""
 CUSTOM = [f"{kind}{n}" for kind in ("cs", "cn", "c6a", "flexString", "deviceCustomString") for n in range(1, 7)]  # fmt: skip
 """CEF's columns whose meaning stands beside them: `cs1Label=User Name cs1=ann`."""
 MOST_LABELS = 20
 RESULT = r"^(TCP_DENIED|(?:TCP|NONE|TAG)_[A-Z])"
 RESULTS: dict[str, Verdict] = {"tcp_denied": "denied", "*": "allowed"}
-YES, NO = ("true", "yes", "1"), ("false", "no", "0")
+YES, NO = ("true", "yes", "1", "ja", "oui", "vrai"), ("false", "no", "0", "nein", "non", "faux")
 LISTED = {"allowed": "allowed", "denied": "denied"}
 NUMBERED: dict[str, Verdict] = {"1": "allowed", "2": "denied"}
 
@@ -112,7 +116,7 @@ def spoken(keys: set[str], known: Synonyms) -> dict[str, list[str]]:
         inner.insert(0, (key, key))
     for name, key in sorted(inner, key=lambda pair: pair[0] != pair[1]):
         if "." not in name or name.split(".", 1)[0] not in known.sender:
-            there.setdefault(plain(name), []).append(key)
+            there.setdefault(plain(TOLD_ZONE.sub("", name)), []).append(key)
     return there
 
 
@@ -176,13 +180,21 @@ def _judges(known: Synonyms, there: Mapping[str, list[str]]) -> list[Judge]:
 def _times(known: Synonyms, there: Mapping[str, list[str]]) -> list[When]:
     day, clock = _found(known.date, there), _found(known.clock, there)
     zone = _found(ZONES, there)
-    ways = [When(from_=[n], written=ANY_TIME) for n in _found(known.time, there)]
+    ways = [_way(n) for n in _found(known.time, there)]
     if day and clock and day[0] != clock[0]:
         ways.insert(0, When(from_=[day[0], clock[0]], written=ANY_TIME))
     if zone:
         told = [When(from_=way.from_, written=list(ZONED), zone_from=zone[0]) for way in ways]
         ways = [one for pair in zip(told, ways, strict=True) for one in pair]
     return [*ways, When(from_=["@time"], written=ANY_TIME)]
+
+
+def _way(name: str) -> When:
+    told = TOLD_ZONE.search(name)
+    if told is None:
+        return When(from_=[name], written=ANY_TIME)
+    zone = "UTC" if told[1].lower() == "utc" else None
+    return When(from_=[name], written=[*PORTAL, *ANY_TIME], zone=zone)
 
 
 def _found(names: Sequence[str], there: Mapping[str, list[str]]) -> list[str]:

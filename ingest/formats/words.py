@@ -19,7 +19,7 @@ LAST = np.array([(1 << 64) - (1 << 8 * (8 - n)) for n in range(9)], np.uint64)
 REACH = 128
 """Bytes before a place that are compared, at most."""
 
-FEW = 1 << 14
+FEW = 1 << 17
 """Words looked at together: they stay in the processor's cache."""
 
 SHORT = 3
