@@ -544,3 +544,11 @@ def test_a_fetched_list_is_gone_afterwards(tmp_path: Path) -> None:
     assert not copy.exists()
     with pytest.raises(FairwatchError), fetched("ftp://a.example/x", "0" * 64):
         pass
+
+
+def test_a_bomb_of_empty_lines_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "LARGEST_BYTES", 100_000)
+    path = tmp_path / "list.gz"
+    path.write_bytes(gzip.compress(b"0.0.0.0 a.example\n" * 300 + b"\n" * 10_000))
+    with pytest.raises(UnreadableInput, match="unpacks to more than"):
+        read_list(path, Delivery())

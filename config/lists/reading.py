@@ -31,6 +31,8 @@ LARGEST_HOSTS = 20_000_000
 MOST_FILES = 10_000
 MOST_CATEGORIES = 2_000
 LONGEST_LINE = 8192
+LEAST_LINE = 16
+"""Bytes a line counts for at least: a gigabyte of empty ones would take a quarter of an hour."""
 PART_NAMES = ("domains", "urls", "expressions")
 
 
@@ -240,7 +242,7 @@ class _Parts:
     def _lines(self, file: IO[bytes]) -> Lines:
         number = 0
         while line := file.readline(LONGEST_LINE):
-            self._budget.spend(len(line))
+            self._budget.spend(max(len(line), LEAST_LINE))
             number += 1
             yield number, line.decode("utf-8", "replace").strip("\r\n\ufeff")
 
