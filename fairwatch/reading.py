@@ -59,6 +59,9 @@ def ingest(
     """Read what is new into the lake; without files: all configured sources."""
     ws = place.opened(site)
     tasks = given(ws, files, source, format_) if files else discover(ws, source)
+    asked = {s.name for s in ws.settings.sources if source in (None, s.name)}
+    for name in sorted(asked - {task.source.name for task in tasks} if not files else ()):
+        show.warn(f"{name}: no file matches its `paths` in fairwatch.yaml.")
     with ws.alone(), show.progress("reading") as progress:
         believe_clock(ws, place.now())
         ws.note_settings(place.now())

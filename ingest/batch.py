@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import select, update
 
 from ingest.buffers import Buffers
+from ingest.marks import Known, Mark, pack, unpack
 from ingest.notes import Note, barren, write_notes
 from ingest.overlap import Held
-from ingest.streams import Known, Mark, pack, unpack
 from lake import catalogue
 from lake.catalogue import Part
 from state.store import Change

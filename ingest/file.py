@@ -19,10 +19,11 @@ from ingest.events import DAY_MS, Enriched, Enricher
 from ingest.formats import Format, Given, recognise
 from ingest.formats.block import Block, Fold, Parsed, Reject, masked
 from ingest.formats.times import fold_at
+from ingest.marks import Known, Mark
 from ingest.notes import Note
 from ingest.overlap import Overlap, held, without
 from ingest.reading import Pieces, from_the_start, parse, prepare
-from ingest.streams import Known, Mark, Piece, Stream
+from ingest.streams import Piece, Stream
 from state.tables import STREAM
 from workspace import Workspace
 

@@ -6,7 +6,6 @@ copied or delivered again adds only what is new. Limits: docs/formats-on-disk.md
 """
 
 import hashlib
-import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,32 +32,13 @@ from ingest.layers import (
     strange,
     why,
 )
+from ingest.marks import Known, Mark, targets
 
 NEWLINE = ord("\n")
 BLOCK = 8 << 20
 LONG_LINES = 512  # bytes, on average: then two blocks are one, for what is done once a block
-MARK_GRAIN = 1 << 20
-FIRST_MARK = 256
 HEAD_BYTES = 4 << 10
-RECORD = struct.Struct("<QQ16s")
 SAMPLE = 256 << 10
-
-
-@dataclass(frozen=True)
-class Mark:
-    """A line boundary of a stream: bytes and lines before it, and the digest of those bytes."""
-
-    offset: int
-    lines: int
-    digest: bytes
-
-
-@dataclass(frozen=True)
-class Known:
-    """A stream already in the lake, as far as its marks go."""
-
-    id: int
-    marks: Sequence[Mark]
 
 
 @dataclass
@@ -68,16 +48,6 @@ class Piece:
     data: bytes
     first_line: int
     lines: int
-
-
-def pack(marks: Sequence[Mark]) -> bytes:
-    """Marks as they are stored."""
-    return b"".join(RECORD.pack(m.offset, m.lines, m.digest) for m in marks)
-
-
-def unpack(raw: bytes) -> list[Mark]:
-    """Stored marks."""
-    return [Mark(*fields) for fields in RECORD.iter_unpack(raw)]
 
 
 @dataclass
@@ -336,7 +306,7 @@ class Stream:
         first = self.line + 1
         at = 0
         view = memoryview(raw)
-        for target in _targets(self.offset, len(raw)):
+        for target in targets(self.offset, len(raw)):
             cut = raw.rfind(b"\n", at, target - self.offset) + 1
             if cut > at and self.records is not len:
                 cut = at + self.records(raw[at:cut])  # what differs from here on begins whole
@@ -394,15 +364,3 @@ class Stream:
 def _newlines(data: memoryview) -> int:
     """How many there are: twice as fast as `bytes.count`, and other threads run meanwhile."""
     return int(np.count_nonzero(np.frombuffer(data, np.uint8) == NEWLINE))
-
-
-def _targets(offset: int, size: int) -> Iterator[int]:
-    """Absolute offsets near which a mark is set: doubling up to 1 MiB, then every MiB."""
-    target = FIRST_MARK
-    while target <= offset and target < MARK_GRAIN:
-        target *= 2
-    if target >= MARK_GRAIN:
-        target = max(MARK_GRAIN, (offset // MARK_GRAIN + 1) * MARK_GRAIN)
-    while target < offset + size:
-        yield target
-        target = target * 2 if target < MARK_GRAIN else target + MARK_GRAIN

@@ -519,6 +519,13 @@ def test_ingest_tells_what_failed_and_still_prints_one_document(call: Call, empt
     assert "nosuch" in said.err
 
 
+def test_a_source_without_files_is_told(call: Call, empty: Path) -> None:
+    said = call("ingest", "--site", empty)
+    assert (said.code, said.err.count("no file matches its `paths`")) == (0, 1)
+    write_lines(empty / "incoming" / "a.log", [squid_line(NOW - timedelta(days=1))])
+    assert "no file matches" not in call("ingest", "--site", empty).err
+
+
 @pytest.mark.parametrize("keep_url", [False, True])
 def test_check_logs_rows_are_the_contract_s(call: Call, tmp_path: Path, keep_url: bool) -> None:
     lines = [

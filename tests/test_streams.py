@@ -15,9 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import ingest.marks
 import ingest.streams
 from errors import UnreadableInput
-from ingest.streams import FIRST_MARK, Known, Mark, Stream, pack, unpack
+from ingest.marks import FIRST_MARK, Known, Mark, pack, unpack
+from ingest.streams import Stream
 
 
 def zstd(data: bytes) -> bytes:
@@ -331,7 +333,7 @@ def test_any_growth_gives_each_line_once(
     lake = Lake(line_bytes=1024)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ingest.streams, "BLOCK", 2048)
-        patch.setattr(ingest.streams, "FIRST_MARK", 64)
+        patch.setattr(ingest.marks, "FIRST_MARK", 64)
         for turn, cut in enumerate([*cuts, len(whole)]):
             name, packer = data.draw(
                 st.tuples(st.sampled_from("ab"), st.sampled_from(["", *PACKERS])), "as"
