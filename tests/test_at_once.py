@@ -83,16 +83,22 @@ def test_bits_are_what_a_loop_over_bytes_finds(text: str, step: int, data: st.Da
 
 @given(
     st.lists(st.lists(st.sampled_from(NAMES), max_size=4, unique=True), min_size=1, max_size=30),
-    st.sampled_from(('"x"', '"a\\":b"', "7", '{"user":"in"}', '"', "")),
+    st.sampled_from(('"x"', '"a\\":b"', "7", '{"in":"x"}', '"', "")),
 )
 def test_a_name_only_some_objects_have_is_found(objects: list[list[str]], value: str) -> None:
     lines = ["{" + ",".join(f'"{name}":{value}' for name in names) + "}" for names in objects]
     with patch("ingest.formats.objects.SAMPLE", 2):
         found = Objects(clean(Block("".join(f"{line}\n" for line in lines).encode()))).keys()
     every = {name for names in objects for name in names}
-    nested = {f"{name}.user" for name in every}
+    nested = {f"{name}.in" for name in every}
     expected = nested if value.startswith("{") else set() if value in ('"', "") else every
     assert found == expected
+
+
+def test_a_block_shorter_than_a_word_of_the_processor() -> None:
+    for text in ('"":\n', '{"a":}\n', "=\n", "\n"):
+        assert Objects(clean(Block(text.encode()))).keys() == set()
+        assert pairs(clean(Block(text.encode())), Syntax()).column("a") is None
 
 
 def test_a_line_of_many_pairs_costs_no_more_than_others() -> None:

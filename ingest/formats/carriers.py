@@ -72,9 +72,8 @@ def places(lines: Lines) -> list[str]:
             if envelopes.structured(lines) is not lines:
                 found.append("structured")
         for name, stamp in STAMPS.items():
-            if re.match(
-                stamp.encode(), first
-            ):  # what stands before an object is more than the object
+            if re.match(stamp.encode(), first):
+                # What stands before an object is more than the object.
                 found.insert(0 if name == "fluentd" else len(found), name)
     return found
 

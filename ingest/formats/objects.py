@@ -130,8 +130,8 @@ def _others(block: Block) -> IntArray:
 
 
 def _named_anew(block: Block, first: int) -> list[int]:
-    """Lines with a name that none of the first lines has: names are told apart by their ends
-    and lengths."""
+    """Lines with a name that none of the first lines has, at whatever depth: names are told apart by
+    their ends and lengths."""
     array = block.array
     quotes = np.flatnonzero(array == ord('"'))
     if len(quotes) < 2:

@@ -57,7 +57,7 @@ class Ending:
     """What some lines hold before places of theirs."""
 
     def __init__(self, array: Bytes) -> None:
-        self._every = words(array)
+        self._every = words(np.resize(array, WORD) if len(array) < WORD else array)
         start = np.full(REACH + WORD, NEWLINE, np.uint8)
         start[REACH:][: len(array)] = array[:WORD]
         self._start = words(start)
