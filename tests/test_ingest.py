@@ -445,6 +445,23 @@ def test_a_file_of_another_kind_is_named(site: Workspace, tmp_path: Path) -> Non
     assert unknown.error and "not recognised: no line fits any of" in unknown.error
 
 
+def test_a_file_named_by_hand_is_taken_for_whole(site: Workspace, log: Path) -> None:
+    whole = log.read_bytes()
+    log.write_bytes(whole[:-30])
+    first = one(site, log)
+    log.write_bytes(whole)
+    rest = one(site, log)
+    assert first.lines == 1000, "the half line is a line"
+    assert (rest.new, rest.rows, rest.rejected) == (1, 0, 1), "the rest of it is no row twice"
+
+
+def test_a_filtered_copy_is_another_stream(site: Workspace, log: Path, tmp_path: Path) -> None:
+    every = log.read_text().splitlines()
+    fewer = write_lines(tmp_path / "filtered.log", [n for i, n in enumerate(every) if i % 3])
+    before = one(site, log)
+    assert 0 < one(site, fewer).rows < before.rows
+
+
 def test_a_half_written_line_waits(tmp_path: Path) -> None:
     folder = make_site(
         tmp_path / "s",
