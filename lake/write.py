@@ -80,10 +80,11 @@ class PartWriter:
 
     def takes(self, said: pa.Schema) -> bool:
         """Whether rows that say so much fit into the partition."""
-        nothing = [f for f in self.schema if f.name not in said.names]
-        return {*said.names} <= {*self.schema.names} and all(
-            self.schema.field(f.name).nullable for f in [*nothing, *said] if f.nullable
-        )
+        null = [f.name for f in said if f.nullable] + [
+            n for n in self.schema.names if n not in said.names
+        ]
+        there = {*said.names} <= {*self.schema.names}
+        return there and all(self.schema.field(name).nullable for name in null)
 
     def write(self, table: pa.Table) -> None:
         """Add a batch of the dataset's schema, already sorted."""

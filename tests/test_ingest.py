@@ -232,6 +232,37 @@ def test_rows_that_say_more_than_those_before_them_lose_nothing(
     assert sorted(found, key=lambda r: r["line"]) == rows_table(given_).to_pylist()
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_rows_say_comes_back(
+    site: Workspace, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr("ingest.buffers.GROUP_ROWS", 2)
+    chance = random.Random(seed)
+    kinds: dict[str, Any] = {
+        "user": "ann",
+        "referrer": "other",
+        "bytes_up": 7,
+        "path": "/a",
+        "status": 200,
+    }
+    given_: list[dict[str, Any]] = [
+        {"time": TODAY, "source": "s", "file": 1, "line": number}
+        | {
+            name: value
+            for name, value in kinds.items()
+            if chance.random() < chance.choice((0.1, 0.9))
+        }
+        for number in range(1, 17)
+    ]
+    buffers = Buffers(site.folder, "1", site.keys)
+    for row in given_:
+        buffers.add(number_of(TODAY.date()), rows_table([row]))
+    parts = buffers.finish("test")
+    assert len(parts) <= 2
+    found = [row for part in parts for row in content(site.folder / part.path).to_pylist()]
+    assert sorted(found, key=lambda r: r["line"]) == rows_table(given_).to_pylist()
+
+
 def test_a_second_run_adds_nothing(site: Workspace, log: Path) -> None:
     one(site, log)
     before, acts, files = rows(site), site.ledger.verify(), table(site, FILE)
