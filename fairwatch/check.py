@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 
 from config.settings import Source
 from errors import BadConfiguration, UnreadableInput
-from ingest.arrival import LocalFile, Origin, unfolded
+from ingest.archives import unfolded
+from ingest.arrival import LocalFile, Origin
 from ingest.events import host_of
 from ingest.formats import Format, Given, recognise
 from ingest.formats.block import NOTHING_SAID, Block, Fold, Parsed, masked

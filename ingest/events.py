@@ -30,8 +30,6 @@ FEW = 8
 """Words that are looked for one by one: faster than what marks any of many."""
 
 HOST_PORT = re.compile(r"^(?:.*@)?(\[[0-9a-fA-F:.%]+\]|[^:\[\]]*)(?::(\d{1,5}))?$")
-
-
 SIGNS = string.punctuation + string.whitespace
 DOTS = str.maketrans("\u3002\uff0e\uff61", "...")
 """What IDNA takes for a dot."""

@@ -17,7 +17,8 @@ from typing import Any, Literal
 import numpy as np
 
 from config.people import Match, People, Person, is_address, plain_address
-from ingest.leases import NOBODY, Leases, Owner, Owners, read_leases
+from ingest.feeds import read_leases
+from ingest.leases import NOBODY, Leases, Owner, Owners
 from lake.days import day_of, number_of
 from workspace import Workspace
 

@@ -10,7 +10,8 @@ from time import perf_counter
 import pyarrow as pa
 
 from errors import BadConfiguration, UnreadableInput
-from ingest.arrival import Aside, Facts, LocalFile, Origin, unfolded
+from ingest.archives import unfolded
+from ingest.arrival import Aside, Facts, LocalFile, Origin
 from ingest.batch import Batch, Counts
 from ingest.classify import Classifier
 from ingest.discover import Task, release

@@ -24,10 +24,11 @@ from hypothesis import strategies as st
 from test_ingest import NOW, TODAY, rows, table
 from test_streams import Lake
 
-import ingest.arrival
+import ingest.archives
 import ingest.run
 from errors import UnreadableInput
-from ingest.arrival import LocalFile, unfolded
+from ingest.archives import unfolded
+from ingest.arrival import LocalFile
 from ingest.discover import discover
 from ingest.file import FileReport
 from ingest.streams import Stream
@@ -208,7 +209,7 @@ def read_sizes(path: Path, expansion: int) -> list[int | str]:
 
 @pytest.mark.parametrize("archive", ["zip", "tar"])
 def test_too_many_members(tmp_path: Path, archive: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ingest.arrival, "MEMBERS", 5)
+    monkeypatch.setattr(ingest.archives, "MEMBERS", 5)
     found = read(put(tmp_path / "a", ARCHIVES[archive]({f"{n}": b"x\n" for n in range(9)})))
     assert len(found) == 6 and "more than 5 files" in found[""]
 

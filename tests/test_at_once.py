@@ -72,7 +72,7 @@ def test_bits_are_what_a_loop_over_bytes_finds(text: str, step: int, data: st.Da
     assert found.places().tolist() == places.tolist()
     assert found.at(asked).tolist() == [marked[n] for n in asked]
     assert found.before(asked).tolist() == counts[asked].tolist()
-    assert found.between().at(asked).tolist() == [counts[n + 1] % 2 == 1 for n in asked]
+    assert found.enclosed().at(asked).tolist() == [counts[n + 1] % 2 == 1 for n in asked]
     assert found.following().places().tolist() == [n + 1 for n in places if n + 1 < len(marked)]
     assert found.cleared(places[::2]).places().tolist() == places[1::2].tolist()
     assert found.without(found.cleared(places[::2])).places().tolist() == places[::2].tolist()

@@ -24,8 +24,9 @@ from fairwatch import doctor
 from ingest import leases as leases_module
 from ingest.addresses.records import Lease, Use
 from ingest.discover import discover
+from ingest.feeds import read_leases
 from ingest.identity import Identities, known_identities
-from ingest.leases import Leases, read_leases
+from ingest.leases import Leases
 from ingest.run import ingest
 from lake.datasets import EVENTS
 from lake.days import number_of

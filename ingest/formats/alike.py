@@ -60,7 +60,7 @@ class Signs:
         if BACKSLASH in block.data:
             found = quotes.places()
             quotes = quotes.cleared(found[Escapes(block).before(found)])
-        within = quotes.between()
+        within = quotes.enclosed()
         self.odd = bool(within.at(block.ends).any())
         self.every_quote, signs = quotes, signs.without(within)
         self.places = signs.places()

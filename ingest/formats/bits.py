@@ -53,7 +53,7 @@ class Bits:
         carried = np.concatenate((np.zeros(1, np.uint64), self.words[:-1] >> LAST))
         return Bits(self.words << ONE | carried, self.length)
 
-    def between(self) -> "Bits":
+    def enclosed(self) -> "Bits":
         """From each first, third, … marked place on, up to the one marked next."""
         odd = self.words.copy()
         for step in DOUBLING:

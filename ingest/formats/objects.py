@@ -18,7 +18,7 @@ from pyarrow import json
 from ingest.formats.bits import Bits
 from ingest.formats.block import Block, IntArray, Reject
 from ingest.formats.lines import Lines, coded, cut
-from ingest.formats.words import REACH, Ending
+from ingest.formats.words import REACH, Ending, words
 
 DASH = re.compile(rb'(":\s*+)-(?=\s*+[,}])')
 DEEPEST = 12
@@ -140,9 +140,9 @@ def _named_anew(block: Block, first: int) -> list[int]:
     ends, lengths = quotes[at + 1], quotes[at + 1] - quotes[at] - 1
     padded = np.zeros(len(array) + PAD, np.uint8)
     padded[PAD:] = array
-    words = np.ndarray((len(padded) - 7,), dtype="<u8", buffer=padded.data, strides=(1,))
+    every = words(padded)
     short = np.minimum(lengths, 16)
-    last, before = words[ends + (PAD - 8)] & _LAST[short], words[ends + (PAD - 16)] & _BEFORE[short]
+    last, before = every[ends + (PAD - 8)] & _LAST[short], every[ends + (PAD - 16)] & _BEFORE[short]
     mixed = ((last * _ODD + before) * _ODD + lengths.astype(np.uint64)) * _ODD
     bucket = (mixed >> np.uint64(44)).view(np.int64)
     known = int(np.searchsorted(ends, block.starts[first])) if first < len(block.starts) else None
